@@ -1,0 +1,69 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
+)
+
+// Runtime runs tasks. It reports progress through a func(task.Report) that it
+// was given when it was made (Scheduler.Report); reports of one task arrive in
+// order, and the last one has every container STOPPED. Reports may be sent
+// from within Start or Stop.
+type Runtime interface {
+	// Start accepts a task and returns at once. An error means that the task
+	// was not accepted and will never report. Starting a task twice is an error.
+	Start(ctx context.Context, spec task.Spec) error
+	// Stop ends a task: SIGTERM, then after the container's grace SIGKILL. It
+	// returns at once; a final report follows. Stopping a task that is unknown
+	// or is stopping already does nothing.
+	Stop(taskARN string, grace map[string]time.Duration)
+	// Recover is called once, before anything else, after the scheduler opened
+	// its state: it kills or re-adopts what an earlier run left behind and
+	// returns the ARNs of the tasks it adopted. Each adopted task then reports
+	// its state afresh.
+	Recover(ctx context.Context) ([]string, error)
+}
+
+// Targets is the load balancer's side: target groups and their members.
+type Targets interface {
+	// Register adds a target; registering one that is there changes its
+	// address. An unknown group is an error.
+	Register(groupARN string, t Target) error
+	// Deregister starts draining. The channel is closed when no request is in
+	// flight or the deregistration delay is over, at once for an unknown
+	// target.
+	Deregister(groupARN, id string) (drained <-chan struct{})
+	// Health is the target's present state. The implementation calls
+	// Scheduler.TargetChanged whenever it changes.
+	Health(groupARN, id string) TargetHealth
+}
+
+// Target is one task's address in a target group.
+type Target struct {
+	// ID is the task's ARN.
+	ID string
+	// Host is an address, Port the host port the runtime allotted.
+	Host string
+	Port int
+}
+
+// TargetHealth is a target's state in the words of the Elastic Load Balancing
+// API (TargetHealth).
+type TargetHealth struct {
+	// State is initial, healthy, unhealthy, draining or unused.
+	State string
+	// Reason is a code such as Target.ResponseCodeMismatch, Description a
+	// sentence.
+	Reason, Description string
+}
+
+// Target states.
+const (
+	TargetInitial   = "initial"
+	TargetHealthy   = "healthy"
+	TargetUnhealthy = "unhealthy"
+	TargetDraining  = "draining"
+	TargetUnused    = "unused"
+)
