@@ -65,4 +65,4 @@ require (
 	gotest.tools/v3 v3.5.2 // indirect
 )
 
-tool github.com/magefile/mage
+tool github.com/slipway-dev/slipway/platform/kit/cmd/mage
