@@ -1,0 +1,8 @@
+package serve
+
+import "context"
+
+type check struct {
+	name string
+	fn   func(context.Context) error
+}
