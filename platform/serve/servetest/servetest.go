@@ -35,14 +35,3 @@ func Start(t testing.TB, svc serve.Service, opts ...Options) *Server {
 	t.Helper()
 	return nil
 }
-
-// Main runs the tests, then stops the PostgreSQL server they used and fails on
-// goroutines left behind: func TestMain(m *testing.M) { os.Exit(servetest.Main(m)) }.
-func Main(m *testing.M) int { return m.Run() }
-
-// Postgres creates an empty database for this test alone and returns its URL.
-// It is dropped when the test ends.
-func Postgres(t testing.TB) string {
-	t.Helper()
-	return ""
-}

@@ -1,0 +1,59 @@
+package servetest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// findBinaries is the folder of an installed PostgreSQL server with initdb
+// beside it; the newest wins, but PATH comes first.
+func findBinaries(_ context.Context) (string, error) {
+	if initdb, err := exec.LookPath("initdb"); err == nil {
+		if real, err := filepath.EvalSymlinks(initdb); err == nil && complete(filepath.Dir(real)) {
+			return filepath.Dir(real), nil
+		}
+	}
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin",
+		"/usr/pgsql-*/bin",
+		"/opt/homebrew/opt/postgresql*/bin",
+		"/usr/local/opt/postgresql*/bin",
+		"/Applications/Postgres.app/Contents/Versions/*/bin",
+	} {
+		dirs, _ := filepath.Glob(pattern)
+		slices.SortFunc(dirs, func(a, b string) int { return version(b) - version(a) })
+		for _, dir := range dirs {
+			if complete(dir) {
+				return dir, nil
+			}
+		}
+	}
+	return "", errors.New("find postgres: no server binaries on PATH or in the usual folders" +
+		"\nnext: install PostgreSQL 14 or newer, or set " + databaseURLVariable)
+}
+
+func complete(dir string) bool {
+	for _, name := range []string{"initdb", "postgres"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode()&0o111 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// version is the last number in a path such as /usr/lib/postgresql/15/bin.
+func version(dir string) int {
+	fields := strings.FieldsFunc(filepath.Dir(dir), func(r rune) bool { return r < '0' || r > '9' })
+	if len(fields) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(fields[len(fields)-1])
+	return n
+}
