@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// buckets are the upper bounds of the latency histogram. The last bucket of a
+// snapshot has none.
+var buckets = [...]time.Duration{
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+}
+
+// Metrics is what a target group has seen since the gateway began. Numbers only
+// grow.
+type Metrics struct {
+	// Requests counts everything sent to the group.
+	Requests uint64 `json:"requests"`
+	// Target counts the targets' answers by class: "2xx" to "5xx".
+	Target map[string]uint64 `json:"target"`
+	// Gateway counts the gateway's own answers by code, such as "503"; "460" is
+	// a client that went away.
+	Gateway map[string]uint64 `json:"gateway"`
+	// GRPC counts the targets' answers by gRPC status code.
+	GRPC map[string]uint64 `json:"grpc,omitempty"`
+	// Latency counts the requests by time to the last byte.
+	Latency []Bucket `json:"latency"`
+	// TotalSeconds is the sum of all latencies.
+	TotalSeconds float64 `json:"total_seconds"`
+	// InFlight is the number of requests at work now.
+	InFlight int `json:"in_flight"`
+}
+
+// Bucket counts the requests that took at most UpTo and more than the bucket
+// before. The last bucket has UpTo 0: no bound.
+type Bucket struct {
+	UpTo  time.Duration `json:"up_to"`
+	Count uint64        `json:"count"`
+}
+
+// metrics are the live counters of a group.
+type metrics struct {
+	classes [6]atomic.Uint64
+	latency [len(buckets) + 1]atomic.Uint64
+	total   atomic.Int64
+
+	mu   sync.Mutex // for the rare ones
+	own  map[int]uint64
+	grpc map[string]uint64
+}
+
+func (m *metrics) observe(f *flight, took time.Duration) {
+	i := 0
+	for i < len(buckets) && took > buckets[i] {
+		i++
+	}
+	m.latency[i].Add(1)
+	m.total.Add(int64(took))
+	if f.own || f.status == 0 {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.own == nil {
+			m.own = map[int]uint64{}
+		}
+		m.own[fallback(f.status, statusClientClosed)]++
+		return
+	}
+	m.classes[min(f.status/100, 5)].Add(1)
+	if f.group.protocol != GRPC {
+		return
+	}
+	code := fallback(f.response.Trailer.Get("Grpc-Status"), f.response.Header.Get("Grpc-Status"))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.grpc == nil {
+		m.grpc = map[string]uint64{}
+	}
+	m.grpc[fallback(code, "none")]++
+}
+
+// Metrics is a snapshot for each target group, by ARN.
+func (g *Gateway) Metrics() map[string]Metrics {
+	g.mu.Lock()
+	groups := make(map[string]*group, len(g.groups))
+	for arn, gr := range g.groups {
+		groups[arn] = gr
+	}
+	g.mu.Unlock()
+	out := make(map[string]Metrics, len(groups))
+	for arn, gr := range groups {
+		s := gr.metrics.snapshot()
+		gr.mu.Lock()
+		for _, t := range gr.targets {
+			s.InFlight += len(t.flights)
+		}
+		gr.mu.Unlock()
+		out[arn] = s
+	}
+	return out
+}
+
+func (m *metrics) snapshot() Metrics {
+	s := Metrics{Target: map[string]uint64{}, Gateway: map[string]uint64{}}
+	for class := 1; class < len(m.classes); class++ {
+		if n := m.classes[class].Load(); n > 0 {
+			s.Target[strconv.Itoa(class)+"xx"] = n
+		}
+	}
+	for i := range m.latency {
+		b := Bucket{Count: m.latency[i].Load()}
+		if i < len(buckets) {
+			b.UpTo = buckets[i]
+		}
+		s.Requests += b.Count
+		s.Latency = append(s.Latency, b)
+	}
+	s.TotalSeconds = time.Duration(m.total.Load()).Seconds()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for code, n := range m.own {
+		s.Gateway[strconv.Itoa(code)] = n
+	}
+	if len(m.grpc) > 0 {
+		s.GRPC = make(map[string]uint64, len(m.grpc))
+		for code, n := range m.grpc {
+			s.GRPC[code] = n
+		}
+	}
+	return s
+}

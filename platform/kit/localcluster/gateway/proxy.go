@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// flightKey finds a request's flight in its context.
+type flightKey struct{}
+
+// statusProtocolMismatch is what an Application Load Balancer answers when the
+// request's protocol does not suit the target group ("HTTP 464").
+const statusProtocolMismatch = 464
+
+// statusClientClosed is counted, never sent: the client went away ("HTTP 460").
+const statusClientClosed = 460
+
+// ServeHTTP routes one request. A request is sent to one target, once.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rt := g.route(r)
+	if rt == nil {
+		answer(w, r, http.StatusNotFound, "no rule matches this request")
+		return
+	}
+	if fixed := rt.rule.Fixed; fixed != nil {
+		w.Header().Set("Content-Type", fallback(fixed.ContentType, "text/plain; charset=utf-8"))
+		w.WriteHeader(fixed.StatusCode)
+		_, _ = io.WriteString(w, fixed.Body)
+		return
+	}
+	gr := rt.choose()
+	if gr == nil {
+		answer(w, r, http.StatusServiceUnavailable, "no target group has a weight")
+		return
+	}
+	g.forward(w, r, gr)
+}
+
+func (g *Gateway) route(r *http.Request) *route {
+	for _, rt := range *g.routes.Load() {
+		if rt.rule.matches(r) {
+			return rt
+		}
+	}
+	return nil
+}
+
+// forward sends the request through a target of the group and counts it.
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, gr *group) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	f := &flight{group: gr, cancel: cancel, began: g.clock.Now()}
+	defer func() { gr.metrics.observe(f, g.clock.Since(f.began)) }()
+	if gr.protocol == GRPC && r.ProtoMajor != 2 {
+		f.refuse(w, r, statusProtocolMismatch, "this target group takes HTTP/2 only")
+		return
+	}
+	if !gr.pick(f) {
+		f.refuse(w, r, http.StatusServiceUnavailable, "no healthy target")
+		return
+	}
+	// Deferred, for the proxy panics to abort a response that breaks off.
+	defer gr.land(f)
+	f.target.proxy.ServeHTTP(w, r.WithContext(context.WithValue(ctx, flightKey{}, f)))
+}
+
+// refuse answers in the gateway's own name.
+func (f *flight) refuse(w http.ResponseWriter, r *http.Request, code int, why string) {
+	f.status, f.own = code, true
+	answer(w, r, code, why)
+}
+
+// newProxy returns the reverse proxy for one target.
+func (g *Gateway) newProxy(gr *group, t *target) *httputil.ReverseProxy {
+	p := &httputil.ReverseProxy{
+		Transport:  t.transport,
+		BufferPool: copyBuffers{},
+		Rewrite:    func(pr *httputil.ProxyRequest) { g.rewrite(pr, t.addr) },
+		ErrorLog:   slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		ModifyResponse: func(res *http.Response) error {
+			f := res.Request.Context().Value(flightKey{}).(*flight)
+			f.status, f.response = res.StatusCode, res
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { g.broken(w, r, t, err) },
+	}
+	if gr.protocol == GRPC {
+		p.FlushInterval = -1 // a message is passed on as it comes
+	}
+	return p
+}
+
+// rewrite prepares the request for its target: the path and the query as the
+// client sent them, and the headers a load balancer adds.
+func (g *Gateway) rewrite(pr *httputil.ProxyRequest, addr string) {
+	pr.Out.URL = &url.URL{
+		Scheme: "http", Host: addr,
+		Path: pr.In.URL.Path, RawPath: pr.In.URL.RawPath,
+		RawQuery: pr.In.URL.RawQuery, ForceQuery: pr.In.URL.ForceQuery,
+	}
+	h := pr.Out.Header
+	hops := slices.Clone(pr.In.Header["X-Forwarded-For"])
+	if host, _, err := net.SplitHostPort(pr.In.RemoteAddr); err == nil {
+		hops = append(hops, host)
+	}
+	h.Set("X-Forwarded-For", strings.Join(hops, ", "))
+	h.Set("X-Forwarded-Proto", "http")
+	h.Set("X-Forwarded-Port", listenPort(pr.In))
+	h.Set("X-Amzn-Trace-Id", trace(pr.In.Header.Get("X-Amzn-Trace-Id"), g.clock.Now()))
+	if (pr.Out.Body == nil || pr.Out.Body == http.NoBody) && replayable(pr.Out) {
+		// net/http sends a request without a body a second time when a kept
+		// connection breaks under it. One with a body it does not.
+		pr.Out.Body = emptyBody{}
+	}
+}
+
+// replayable reports whether net/http would send the request again by itself.
+func replayable(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	_, marked := r.Header["Idempotency-Key"]
+	_, markedToo := r.Header["X-Idempotency-Key"]
+	return marked || markedToo
+}
+
+// emptyBody is a body without a byte that is not http.NoBody.
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Close() error             { return nil }
+
+// listenPort is the port of the listener that took the request.
+func listenPort(r *http.Request) string {
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		return strconv.Itoa(a.Port)
+	}
+	return "80"
+}
+
+// trace gives the X-Amzn-Trace-Id header for the target: a new Root when the
+// client sent none, else the client's fields with this hop as Self (Elastic
+// Load Balancing, "Request tracing").
+func trace(in string, now time.Time) string {
+	var random [12]byte
+	_, _ = rand.Read(random[:]) // never fails
+	id := "1-" + hex.EncodeToString(be32(now)) + "-" + hex.EncodeToString(random[:])
+	var kept []string
+	hasRoot := false
+	for field := range strings.SplitSeq(in, ";") {
+		field = strings.TrimSpace(field)
+		if field == "" || strings.HasPrefix(field, "Self=") {
+			continue
+		}
+		hasRoot = hasRoot || strings.HasPrefix(field, "Root=")
+		kept = append(kept, field)
+	}
+	name := "Root="
+	if hasRoot {
+		name = "Self="
+	}
+	return strings.Join(append([]string{name + id}, kept...), ";")
+}
+
+func be32(t time.Time) []byte {
+	s := uint32(t.Unix()) //nolint:gosec // the trace header holds 32 bits of seconds
+	return []byte{byte(s >> 24), byte(s >> 16), byte(s >> 8), byte(s)}
+}
+
+// broken answers for a request whose target gave no response.
+func (g *Gateway) broken(w http.ResponseWriter, r *http.Request, t *target, err error) {
+	f := r.Context().Value(flightKey{}).(*flight)
+	var netErr net.Error
+	switch {
+	case errors.Is(context.Cause(r.Context()), errCut):
+		f.refuse(w, r, http.StatusBadGateway, errCut.Error())
+		return
+	case r.Context().Err() != nil:
+		f.status, f.own = statusClientClosed, true
+		panic(http.ErrAbortHandler)
+	case errors.As(err, &netErr) && netErr.Timeout():
+		f.refuse(w, r, http.StatusGatewayTimeout, "the target did not answer in time")
+	default:
+		f.refuse(w, r, http.StatusBadGateway, "the target broke the connection: "+cause(err))
+	}
+	g.log.Warn("target gave no response", "target", t.id, "addr", t.addr, "path", r.URL.Path, "status", f.status, "error", err)
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
+}
+
+// grpcCodes gives gRPC clients the status that gRPC assigns to an HTTP code
+// ("HTTP to gRPC Status Code Mapping"), except that 504 is a deadline that
+// passed. Any other code is UNKNOWN.
+var grpcCodes = map[int]int{
+	http.StatusNotFound:           12,
+	http.StatusBadGateway:         14,
+	http.StatusServiceUnavailable: 14,
+	http.StatusGatewayTimeout:     4,
+}
+
+// answer writes an error in the client's language: for gRPC a status without a
+// message ("Trailers-Only"), for others a small JSON body.
+func answer(w http.ResponseWriter, r *http.Request, code int, why string) {
+	h := w.Header()
+	if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+		status, ok := grpcCodes[code]
+		if !ok {
+			status = 2
+		}
+		h.Set("Content-Type", "application/grpc")
+		h.Set("Grpc-Status", strconv.Itoa(status))
+		h.Set("Grpc-Message", fmt.Sprintf("gateway: %s (%d)", strings.ReplaceAll(why, "%", "%25"), code))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	fmt.Fprintf(w, "{\"code\":%d,\"message\":%q}\n", code, "gateway: "+why)
+}
+
+// copyBuffers lends the buffers that bodies are copied through.
+type copyBuffers struct{}
+
+const copyBufferSize = 32 << 10
+
+// buffers holds *[]byte. It is a cache without meaning, hence one for all.
+var buffers = sync.Pool{New: func() any { b := make([]byte, copyBufferSize); return &b }}
+
+func (copyBuffers) Get() []byte  { return *buffers.Get().(*[]byte) }
+func (copyBuffers) Put(b []byte) { buffers.Put(&b) }
