@@ -1,0 +1,65 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// fargateSize is one row of the table of task sizes in the ECS developer
+// guide ("Task CPU and memory"), Linux, platform version 1.4.0 and later.
+type fargateSize struct{ cpu, from, to, step int }
+
+var fargateSizes = []fargateSize{
+	{256, 512, 2048, 0}, // 512, 1024 and 2048 alone
+	{512, 1024, 4096, 1024},
+	{1024, 2048, 8192, 1024},
+	{2048, 4096, 16384, 1024},
+	{4096, 8192, 30720, 1024},
+	{8192, 16384, 61440, 4096},
+	{16384, 32768, 122880, 8192},
+}
+
+// FargateMemory returns the memory sizes in MiB that Fargate sells with a
+// number of CPU units, ascending; nil when it does not sell that number.
+func FargateMemory(cpu int) []int {
+	i := slices.IndexFunc(fargateSizes, func(s fargateSize) bool { return s.cpu == cpu })
+	if i < 0 {
+		return nil
+	}
+	size := fargateSizes[i]
+	var sold []int
+	for m := size.from; m <= size.to; {
+		sold = append(sold, m)
+		if size.step == 0 {
+			m *= 2
+		} else {
+			m += size.step
+		}
+	}
+	return sold
+}
+
+func fargateCPUs() []int {
+	cpus := make([]int, len(fargateSizes))
+	for i, s := range fargateSizes {
+		cpus[i] = s.cpu
+	}
+	return cpus
+}
+
+// orList writes numbers as "1, 2 or 3", and a long even series by its step.
+func orList(numbers []int) string {
+	if len(numbers) == 1 {
+		return strconv.Itoa(numbers[0])
+	}
+	if step := numbers[1] - numbers[0]; len(numbers) > 8 {
+		return fmt.Sprintf("%d, %d, ... %d (steps of %d)", numbers[0], numbers[1], numbers[len(numbers)-1], step)
+	}
+	words := make([]string, len(numbers))
+	for i, n := range numbers {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
