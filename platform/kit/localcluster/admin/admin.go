@@ -1,0 +1,126 @@
+// Package admin is the embedded cluster's administration interface: what the
+// owner of the infrastructure does in AWS through Terraform and what the ECS
+// protocols do not cover. It serves target groups, listener rules and
+// databases below /_slipway/ on the cluster's endpoint, to holders of the
+// cluster's token.
+package admin
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+)
+
+// Prefix is the path below which the interface is served.
+const Prefix = "/_slipway/"
+
+const (
+	targetGroupPath = Prefix + "target-group"
+	rulePath        = Prefix + "rule"
+	databasePath    = Prefix + "database"
+	maxBody         = 1 << 20
+)
+
+// Gateway is the load balancer that the interface configures.
+type Gateway interface {
+	PutTargetGroup(tg gateway.TargetGroup) error
+	PutRule(r gateway.Rule) error
+	DeleteRule(id string) error
+	Rules() []gateway.Rule
+}
+
+// Databases is the server on which services get their databases.
+type Databases interface {
+	// Ensure makes a role and a database of that name, and sets the role's
+	// password.
+	Ensure(ctx context.Context, name, password string) error
+}
+
+// Database asks for a role and a database of its own for a service.
+type Database struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
+}
+
+// Config says what the interface administers.
+type Config struct {
+	Info      daemon.Info
+	Gateway   Gateway
+	Databases Databases
+	Logger    *slog.Logger
+}
+
+// NewHandler serves the interface.
+func NewHandler(cfg Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+daemon.StatusPath, func(w http.ResponseWriter, _ *http.Request) {
+		shown := cfg.Info
+		shown.Token = ""
+		show(w, shown)
+	})
+	mux.HandleFunc("PUT "+targetGroupPath, accept(cfg.Logger, func(_ context.Context, tg gateway.TargetGroup) error {
+		return cfg.Gateway.PutTargetGroup(tg)
+	}))
+	mux.HandleFunc("PUT "+rulePath, accept(cfg.Logger, func(_ context.Context, r gateway.Rule) error {
+		return cfg.Gateway.PutRule(r)
+	}))
+	mux.HandleFunc("GET "+rulePath, func(w http.ResponseWriter, _ *http.Request) { show(w, cfg.Gateway.Rules()) })
+	mux.HandleFunc("DELETE "+rulePath+"/{id}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, cfg.Logger, cfg.Gateway.DeleteRule(r.PathValue("id")))
+	})
+	mux.HandleFunc("PUT "+databasePath, accept(cfg.Logger, func(ctx context.Context, d Database) error {
+		if d.Name == "" || d.Password == "" {
+			return errors.New("a database needs a name and a password")
+		}
+		return cfg.Databases.Ensure(ctx, d.Name, d.Password)
+	}))
+	return authorized(cfg.Info.Token, mux)
+}
+
+// authorized lets only holders of the token through. The comparison takes the
+// same time wherever the two differ.
+func authorized(token string, next http.Handler) http.Handler {
+	want := []byte("Bearer " + token)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			http.Error(w, "this needs the cluster's token", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// accept decodes the body strictly and hands it on.
+func accept[T any](log *slog.Logger, apply func(context.Context, T) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
+		dec.DisallowUnknownFields()
+		var v T
+		if err := dec.Decode(&v); err != nil {
+			http.Error(w, "read body: "+err.Error(), http.StatusBadRequest)
+			return
+		}
+		answer(w, log, apply(r.Context(), v))
+	}
+}
+
+func answer(w http.ResponseWriter, log *slog.Logger, err error) {
+	if err != nil {
+		log.Warn("administration call refused", "error", err)
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func show(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // an error here means that the client went away
+}

@@ -1,0 +1,79 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+)
+
+// Client administers a running cluster.
+type Client struct {
+	info daemon.Info
+	http *http.Client
+}
+
+// NewClient returns a client of the cluster that info tells of.
+func NewClient(info daemon.Info) *Client { return &Client{info: info, http: &http.Client{}} }
+
+// PutTargetGroup creates or changes a target group.
+func (c *Client) PutTargetGroup(ctx context.Context, tg gateway.TargetGroup) error {
+	return c.call(ctx, http.MethodPut, targetGroupPath, tg, nil)
+}
+
+// PutRule creates or changes a listener rule.
+func (c *Client) PutRule(ctx context.Context, r gateway.Rule) error {
+	return c.call(ctx, http.MethodPut, rulePath, r, nil)
+}
+
+// Rules lists the listener rules by ascending priority.
+func (c *Client) Rules(ctx context.Context) ([]gateway.Rule, error) {
+	var rules []gateway.Rule
+	err := c.call(ctx, http.MethodGet, rulePath, nil, &rules)
+	return rules, err
+}
+
+// DeleteRule removes a listener rule.
+func (c *Client) DeleteRule(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, rulePath+"/"+url.PathEscape(id), nil, nil)
+}
+
+// PutDatabase makes a service's database and role, or sets the role's password.
+func (c *Client) PutDatabase(ctx context.Context, d Database) error {
+	return c.call(ctx, http.MethodPut, databasePath, d, nil)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body, answer any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.info.Endpoint+path, bytes.NewReader(raw))
+	if err != nil {
+		return fmt.Errorf("call cluster: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.info.Token)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("call cluster: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096)) // the status says enough
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, strings.TrimSpace(string(text)))
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(answer); err != nil {
+		return fmt.Errorf("%s %s: read answer: %w", method, path, err)
+	}
+	return nil
+}

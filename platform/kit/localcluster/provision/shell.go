@@ -1,0 +1,270 @@
+// Package provision makes the shell of every service on the embedded cluster:
+// what Terraform makes in AWS. It writes repository, log group, secrets,
+// database, target groups, listener rules, the ECS service with no task yet,
+// and last the contract from which the deploy kit takes over. It is idempotent
+// and never touches what the deploy kit owns: revisions and desired counts.
+package provision
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/contract"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+	"github.com/slipway-dev/slipway/platform/kit/manifest"
+)
+
+// Ports that a service listens on inside its task, and the names of the port
+// mappings. The process runtime allots host ports and tells the service by the
+// variables HTTP_PORT and GRPC_PORT, as its runtime expects.
+const (
+	httpName, grpcName = "http", "grpc"
+	httpPort, grpcPort = 8080, 9090
+	taskUser           = "65532:65532"
+)
+
+// Times of a laptop: targets are probed often and a deployment does not wait
+// for callers that are gone.
+const (
+	probeInterval       = 2 * time.Second
+	probeTimeout        = 2 * time.Second
+	probeThreshold      = 2
+	deregistrationDelay = 15 * time.Second
+	gracePeriodSeconds  = 10
+	stopTimeoutSeconds  = 20
+)
+
+// shell is everything about one service that does not depend on a release.
+type shell struct {
+	env     manifest.Environment
+	service manifest.Service
+	gateway string
+}
+
+func (s shell) cluster() string    { return "slipway-" + s.env.Name }
+func (s shell) family() string     { return s.cluster() + "-" + s.service.Name }
+func (s shell) logGroup() string   { return "/slipway/" + s.env.Name + "/" + s.service.Name }
+func (s shell) repository() string { return "slipway/" + s.service.Name }
+
+// databaseSecret is the name of the secret with the service's credentials.
+func (s shell) databaseSecret() string {
+	return "slipway/" + s.env.Name + "/" + s.service.Name + "/database"
+}
+
+// secretName is the full name of a secret that the manifest lists.
+func (s shell) secretName(listed string) string { return "slipway/" + s.env.Name + "/" + listed }
+
+// secretVariable is the environment variable of a listed secret:
+// orders/webhook-key becomes ORDERS_WEBHOOK_KEY.
+func secretVariable(listed string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, listed)
+}
+
+// targetGroupARN has the form of Elastic Load Balancing's, with an id that is
+// the same at every run.
+func (s shell) targetGroupARN(port string) string {
+	name := s.service.Name + "-" + port
+	sum := sha256.Sum256([]byte(s.cluster() + "/" + name))
+	return fmt.Sprintf("arn:aws:elasticloadbalancing:%s:%s:targetgroup/%s/%s",
+		s.env.Region, s.env.Account, name, hex.EncodeToString(sum[:8]))
+}
+
+// targetGroups returns one group for REST and one for gRPC, as an Application
+// Load Balancer needs it.
+func (s shell) targetGroups() []gateway.TargetGroup {
+	check := gateway.HealthCheck{
+		Interval: probeInterval, Timeout: probeTimeout,
+		HealthyThreshold: probeThreshold, UnhealthyThreshold: probeThreshold,
+	}
+	var groups []gateway.TargetGroup
+	if s.service.HTTP != nil {
+		rest := check
+		rest.Path, rest.Matcher = "/healthz", "200"
+		groups = append(groups, gateway.TargetGroup{
+			ARN: s.targetGroupARN(httpName), Name: s.service.Name + "-" + httpName, Protocol: gateway.HTTP,
+			HealthCheck: rest, DeregistrationDelay: deregistrationDelay,
+		})
+	}
+	if s.service.GRPC != nil {
+		rpc := check
+		rpc.Path, rpc.Matcher = "/grpc.health.v1.Health/Check", "0"
+		groups = append(groups, gateway.TargetGroup{
+			ARN: s.targetGroupARN(grpcName), Name: s.service.Name + "-" + grpcName, Protocol: gateway.GRPC,
+			HealthCheck: rpc, DeregistrationDelay: deregistrationDelay,
+		})
+	}
+	return groups
+}
+
+// rules returns the listener rules without their priorities.
+func (s shell) rules() []gateway.Rule {
+	var rules []gateway.Rule
+	add := func(port string, conditions ...gateway.Condition) {
+		rules = append(rules, gateway.Rule{
+			ID: s.service.Name + "-" + port, Conditions: conditions,
+			Forward: []gateway.WeightedGroup{{TargetGroupARN: s.targetGroupARN(port), Weight: 100}},
+		})
+	}
+	if s.service.GRPC != nil {
+		add(grpcName, gateway.Condition{Field: gateway.PathPattern, Values: []string{"/" + s.service.GRPC.Service + "/*"}})
+	}
+	if s.service.HTTP != nil {
+		add(httpName, gateway.Condition{Field: gateway.PathPattern, Values: s.service.HTTP.Routes})
+	}
+	return rules
+}
+
+// environment returns the variables of the task's container.
+func (s shell) environment() map[string]string {
+	vars := map[string]string{
+		"SERVICE_NAME": s.service.Name,
+		"ENVIRONMENT":  s.env.Name,
+		"BIND_ADDRESS": "0.0.0.0",
+		// The gateway takes a task out before the task is told to stop.
+		"DRAIN_DELAY": "0s",
+	}
+	if s.service.HTTP != nil || s.service.GRPC != nil {
+		vars["HTTP_PORT"], vars["GRPC_PORT"] = strconv.Itoa(httpPort), strconv.Itoa(grpcPort)
+	}
+	if s.service.Database != nil {
+		vars["DATABASE_SSLMODE"] = "disable"
+	}
+	maps.Copy(vars, s.service.Env)
+	return vars
+}
+
+// The JSON form of a task definition, as far as a template needs it; the names
+// are those of ECS' RegisterTaskDefinition.
+type (
+	taskDefinition struct {
+		Family                  string                `json:"family"`
+		NetworkMode             string                `json:"networkMode"`
+		RequiresCompatibilities []string              `json:"requiresCompatibilities"`
+		CPU                     string                `json:"cpu"`
+		Memory                  string                `json:"memory"`
+		RuntimePlatform         runtimePlatform       `json:"runtimePlatform"`
+		ExecutionRoleARN        string                `json:"executionRoleArn"`
+		TaskRoleARN             string                `json:"taskRoleArn"`
+		ContainerDefinitions    []containerDefinition `json:"containerDefinitions"`
+	}
+	runtimePlatform struct {
+		CPUArchitecture       string `json:"cpuArchitecture"`
+		OperatingSystemFamily string `json:"operatingSystemFamily"`
+	}
+	containerDefinition struct {
+		Name                   string           `json:"name"`
+		Image                  string           `json:"image"`
+		Essential              bool             `json:"essential"`
+		User                   string           `json:"user"`
+		ReadonlyRootFilesystem bool             `json:"readonlyRootFilesystem"`
+		StopTimeout            int              `json:"stopTimeout"`
+		PortMappings           []portMapping    `json:"portMappings,omitempty"`
+		Environment            []nameValue      `json:"environment"`
+		Secrets                []secretVariant  `json:"secrets,omitempty"`
+		LogConfiguration       logConfiguration `json:"logConfiguration"`
+	}
+	portMapping struct {
+		Name          string `json:"name"`
+		ContainerPort int    `json:"containerPort"`
+		Protocol      string `json:"protocol"`
+		AppProtocol   string `json:"appProtocol"`
+	}
+	nameValue struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	}
+	secretVariant struct {
+		Name      string `json:"name"`
+		ValueFrom string `json:"valueFrom"`
+	}
+	logConfiguration struct {
+		LogDriver string            `json:"logDriver"`
+		Options   map[string]string `json:"options"`
+	}
+)
+
+// template is the task definition with the image left open. secretARN maps the
+// name of a secret to its ARN.
+func (s shell) template(secretARN map[string]string) taskDefinition {
+	role := func(name string) string {
+		return fmt.Sprintf("arn:aws:iam::%s:role/%s-%s", s.env.Account, s.family(), name)
+	}
+	architecture := map[string]string{"amd64": "X86_64", "arm64": "ARM64"}[runtime.GOARCH]
+	container := containerDefinition{
+		Name: s.service.Name, Image: contract.Placeholder, Essential: true, User: taskUser,
+		ReadonlyRootFilesystem: true, StopTimeout: stopTimeoutSeconds,
+		LogConfiguration: logConfiguration{LogDriver: "awslogs", Options: map[string]string{
+			"awslogs-group": s.logGroup(), "awslogs-region": s.env.Region, "awslogs-stream-prefix": s.service.Name,
+		}},
+	}
+	if s.service.HTTP != nil {
+		container.PortMappings = append(container.PortMappings, portMapping{httpName, httpPort, "tcp", "http"})
+	}
+	if s.service.GRPC != nil {
+		container.PortMappings = append(container.PortMappings, portMapping{grpcName, grpcPort, "tcp", "grpc"})
+	}
+	vars := s.environment()
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		container.Environment = append(container.Environment, nameValue{name, vars[name]})
+	}
+	if s.service.Database != nil {
+		container.Secrets = append(container.Secrets, secretVariant{"DATABASE_SECRET", secretARN[s.databaseSecret()]})
+	}
+	for _, listed := range s.service.Secrets {
+		container.Secrets = append(container.Secrets, secretVariant{secretVariable(listed), secretARN[s.secretName(listed)]})
+	}
+	return taskDefinition{
+		Family: s.family(), NetworkMode: "awsvpc", RequiresCompatibilities: []string{"FARGATE"},
+		CPU: strconv.Itoa(s.service.Size.CPU), Memory: strconv.Itoa(s.service.Size.Memory),
+		RuntimePlatform:  runtimePlatform{architecture, "LINUX"},
+		ExecutionRoleARN: role("execution"), TaskRoleARN: role("task"),
+		ContainerDefinitions: []containerDefinition{container},
+	}
+}
+
+// contract is the document for the deploy kit.
+func (s shell) contract(secretARN map[string]string) (contract.Contract, error) {
+	template, err := json.Marshal(s.template(secretARN))
+	if err != nil {
+		return contract.Contract{}, fmt.Errorf("encode task definition template of %s: %w", s.service.Name, err)
+	}
+	c := contract.Contract{
+		Version: contract.Version, Environment: s.env.Name, Service: s.service.Name,
+		Cluster: s.cluster(), ECSService: s.service.Name, Family: s.family(),
+		Repository: s.repository(), Container: s.service.Name, LogGroup: s.logGroup(),
+		URL: s.gateway, DesiredCount: max(s.service.Scale.Min, 1), TaskDefinition: template,
+		TargetGroups: []contract.TargetGroup{},
+	}
+	if s.service.Database != nil {
+		c.Migration = &contract.Migration{Command: []string{"migrate"}}
+	}
+	for _, tg := range s.targetGroups() {
+		c.TargetGroups = append(c.TargetGroups, contract.TargetGroup{
+			ARN: tg.ARN, ContainerName: s.service.Name, ContainerPort: containerPort(tg.Protocol),
+		})
+	}
+	return c, nil
+}
+
+func containerPort(p gateway.Protocol) int {
+	if p == gateway.GRPC {
+		return grpcPort
+	}
+	return httpPort
+}

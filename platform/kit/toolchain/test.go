@@ -1,0 +1,86 @@
+package toolchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Options are common to the runs over the workspace.
+type Options struct {
+	// Root is the checkout.
+	Root string
+	// Stdout and Stderr take what the tools print.
+	Stdout, Stderr io.Writer
+}
+
+func (o Options) command(args ...string) Command {
+	return Command{Dir: o.Root, Args: args, Stdout: o.Stdout, Stderr: o.Stderr}
+}
+
+// Test runs the tests of every module of the workspace. With race, the race
+// detector watches, which needs a C compiler.
+func Test(ctx context.Context, o Options, race bool) error {
+	args := []string{"go", "test"}
+	if race {
+		args = append(args, "-race")
+	}
+	return o.command(append(args, "work")...).Run(ctx)
+}
+
+// platforms are those that the kit and the services run on.
+var platforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"}
+
+// Cross compiles every module, tests included, for each platform that Slipway
+// runs on. Nothing is written but the build cache.
+func Cross(ctx context.Context, o Options) error {
+	var errs []error
+	for _, platform := range platforms {
+		goos, goarch, _ := strings.Cut(platform, "/")
+		fmt.Fprintln(o.Stderr, "compile for", platform)
+		cmd := o.command("go", "build", "work")
+		cmd.Env = []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}
+		if err := cmd.Run(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("compile for %s: %w", platform, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Alone builds each module without the workspace, as release images are
+// built, and proves that its go.mod is tidy.
+func Alone(ctx context.Context, o Options) error {
+	modules, err := Modules(o.Root)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range modules {
+		for _, args := range [][]string{{"go", "build", "./..."}, {"go", "mod", "tidy", "-diff"}} {
+			cmd := o.command(args...)
+			cmd.Dir, cmd.Env = dir, []string{"GOWORK=off"}
+			if err := cmd.Run(ctx); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Tidy brings every module's go.mod up to date.
+func Tidy(ctx context.Context, o Options) error {
+	modules, err := Modules(o.Root)
+	if err != nil {
+		return err
+	}
+	for _, dir := range modules {
+		cmd := o.command("go", "mod", "tidy")
+		cmd.Dir, cmd.Env = dir, []string{"GOWORK=off"}
+		if err := cmd.Run(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
