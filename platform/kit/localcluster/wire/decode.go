@@ -108,18 +108,19 @@ func (d decoder) structure(tree any, v reflect.Value, at string) error {
 	if !ok {
 		return mismatch(at, tree, "an object")
 	}
+	names := namesOf(v.Type(), d.names)
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		if !isMember(field) {
 			continue
 		}
-		name := memberName(field.Name, d.names)
+		name := names.of(field.Name)
 		member, ok := object[name]
 		if !ok || member == nil {
 			continue
 		}
 		below := join(at, name)
-		if field.Type.Kind() == reflect.Interface {
+		if holdsVariant(field.Type) {
 			if err := variant(member, v, i, name); err != nil {
 				return fmt.Errorf("%s: %w", place(below), err)
 			}
@@ -130,6 +131,14 @@ func (d decoder) structure(tree any, v reflect.Value, at string) error {
 		}
 	}
 	return nil
+}
+
+// holdsVariant reports a member that is a union or a document, or has some.
+func holdsVariant(t reflect.Type) bool {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.Interface
 }
 
 // variant reads a union or a document. Which Go types can stand behind such a

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/aws/smithy-go/document"
 	smithytime "github.com/aws/smithy-go/time"
@@ -75,6 +73,7 @@ func (e *encoder) value(v reflect.Value) error {
 }
 
 func (e *encoder) structure(v reflect.Value) error {
+	names := namesOf(v.Type(), e.names)
 	e.buf.WriteByte('{')
 	first := true
 	for i := range v.NumField() {
@@ -86,7 +85,7 @@ func (e *encoder) structure(v reflect.Value) error {
 			e.buf.WriteByte(',')
 		}
 		first = false
-		if err := e.string(memberName(field.Name, e.names)); err != nil {
+		if err := e.string(names.of(field.Name)); err != nil {
 			return err
 		}
 		e.buf.WriteByte(':')
@@ -101,6 +100,10 @@ func (e *encoder) structure(v reflect.Value) error {
 // variant writes what an interface member holds: a document as the JSON that
 // it is, a union as an object with the one member that is set.
 func (e *encoder) variant(v reflect.Value) error {
+	if v.IsNil() {
+		e.buf.WriteString("null")
+		return nil
+	}
 	if doc, ok := v.Interface().(document.Marshaler); ok {
 		raw, err := doc.MarshalSmithyDocument()
 		if err != nil {
@@ -114,7 +117,7 @@ func (e *encoder) variant(v reflect.Value) error {
 		return fmt.Errorf("no JSON form for %s", concrete.Type())
 	}
 	e.buf.WriteByte('{')
-	if err := e.string(memberName(name, e.names)); err != nil {
+	if err := e.string(naming{names: e.names}.of(name)); err != nil {
 		return err
 	}
 	e.buf.WriteByte(':')
@@ -209,14 +212,4 @@ func isAbsent(v reflect.Value) bool {
 	default:
 		return false
 	}
-}
-
-// memberName is the name on the wire of a Go field, whose first letter the
-// SDK's generator always makes a capital.
-func memberName(field string, c Case) string {
-	if c == Pascal {
-		return field
-	}
-	first, size := utf8.DecodeRuneInString(field)
-	return string(unicode.ToLower(first)) + field[size:]
 }
