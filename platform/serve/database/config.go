@@ -44,6 +44,20 @@ type Config struct {
 	ApplicationName string
 }
 
+// Defaults is the configuration for the URL with every limit at its default, for
+// tools and tests that read no environment.
+func Defaults(url string) Config {
+	return Config{
+		URL:               url,
+		MaxConns:          10,
+		MaxConnLifetime:   30 * time.Minute,
+		MaxConnIdleTime:   5 * time.Minute,
+		ConnectTimeout:    5 * time.Second,
+		StatementTimeout:  15 * time.Second,
+		IdleInTransaction: 30 * time.Second,
+	}
+}
+
 var sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 // Validate reports everything that is wrong, one line each, without values

@@ -4,12 +4,24 @@
 package servetest
 
 import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"maps"
+	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/slipway-dev/slipway/platform/serve"
+	"github.com/slipway-dev/slipway/platform/serve/database"
 )
 
 // Server is a running service.
@@ -17,21 +29,143 @@ type Server struct {
 	Conn     *grpc.ClientConn // to the gRPC server, over memory
 	URL      string           // base URL of the REST server, without a final slash
 	Handler  http.Handler     // the same REST server without a socket
-	Client   *http.Client     // closed with the test
+	Client   *http.Client     // its connections are closed with the test
 	Database string           // URL of the service's database; empty without one
+
+	logs *lockedBuffer
+	stop func() error
 }
 
 // Options adapts Start; the zero value suits most tests.
 type Options struct {
 	// Env adds to the configuration, e.g. REQUEST_TIMEOUT.
 	Env map[string]string
-	// Database uses this database instead of a fresh one.
+	// Database uses this migrated database instead of a fresh one.
 	Database string
 }
 
+// stopTimeout bounds the drain at the end of a test.
+const stopTimeout = "10s"
+
 // Start completes and runs the service and stops it, with a drain, when the
-// test ends. A service with migrations gets a fresh, migrated database.
-func Start(t testing.TB, svc serve.Service, opts ...Options) *Server {
+// test ends. A service with migrations gets a fresh, migrated database. At most
+// one Options may be given.
+func Start(t testing.TB, svc serve.Service, options ...Options) *Server {
 	t.Helper()
-	return nil
+	var o Options
+	if len(options) > 0 {
+		o = options[0]
+	}
+	s := &Server{Database: o.Database, logs: &lockedBuffer{}}
+	environ := map[string]string{"SERVICE_VERSION": "test", "DRAIN_DELAY": "0s", "SHUTDOWN_TIMEOUT": stopTimeout}
+	if svc.Migrations != nil {
+		if s.Database == "" {
+			s.Database = Postgres(t)
+			migrate(t, s.Database, svc.Migrations)
+		}
+		environ["DATABASE_URL"] = s.Database
+	}
+	maps.Copy(environ, o.Env)
+	app, err := serve.Complete(t.Context(), svc, environ, s.logs)
+	if err != nil {
+		t.Fatalf("complete %s: %v", svc.Name, err)
+	}
+	s.Handler = app.Handler()
+	s.run(t, app)
+	return s
+}
+
+// run serves on a loopback port for HTTP and on memory for gRPC.
+func (s *Server) run(t testing.TB, app *serve.App) {
+	t.Helper()
+	var lc net.ListenConfig
+	web, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	memory := bufconn.Listen(1 << 20)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- app.Serve(ctx, serve.Listeners{HTTP: web, GRPC: memory}) }()
+	s.URL = "http://" + web.Addr().String()
+	s.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	s.stop = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() {
+		s.Client.CloseIdleConnections()
+		if s.Conn != nil {
+			_ = s.Conn.Close()
+		}
+		if err := s.stop(); err != nil {
+			t.Errorf("stop service: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the service's log:\n%s", s.Logs())
+		}
+	})
+	s.Conn, err = grpc.NewClient("passthrough:///servetest",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return memory.DialContext(ctx) }))
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+}
+
+// Stop drains the service now and returns what Serve returned. Later calls
+// return the same.
+func (s *Server) Stop() error { return s.stop() }
+
+// Logs is what the service logged so far, a JSON object a line.
+func (s *Server) Logs() string { return s.logs.String() }
+
+// Do sends a REST request with a JSON body ("" for none) and returns the answer
+// with its body read. Headers come in pairs.
+func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatalf("make request: %v", err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := s.Client.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s %s: read body: %v", method, path, err)
+	}
+	return resp, string(text)
+}
+
+func migrate(t testing.TB, url string, migrations fs.FS) {
+	t.Helper()
+	if _, _, err := database.Migrate(t.Context(), database.Defaults(url), migrations); err != nil {
+		t.Fatalf("migrate test database: %v", err)
+	}
+}
+
+// lockedBuffer collects a log that is written and read at once.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p) //nolint:wrapcheck // never fails
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

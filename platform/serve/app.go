@@ -1,0 +1,177 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/slipway-dev/slipway/platform/serve/database"
+)
+
+// App is a completed service: its configuration is valid, everything is
+// registered, nothing listens yet.
+type App struct {
+	cfg       Config
+	log       *slog.Logger
+	pool      *pgxpool.Pool
+	ready     *readiness
+	validator *validator
+	builder   *Builder
+
+	public   *grpc.Server // the gRPC port
+	internal *grpc.Server // the gateway's, without connection limits
+	loop     *loop
+	http     *http.Server
+	fresh    *freshConns
+	stopping chan struct{} // closed when long streams must end
+}
+
+// Listeners are the ports an App serves on.
+type Listeners struct {
+	HTTP, GRPC net.Listener
+}
+
+// Complete decodes and validates the configuration, runs the service's Setup
+// and builds the servers. It binds no port and opens no connection. Its error is
+// a *ConfigError if the configuration is at fault. Logs go to logs as JSON.
+func Complete(ctx context.Context, svc Service, environ map[string]string, logs io.Writer) (*App, error) {
+	if svc.Name == "" || svc.Setup == nil {
+		return nil, errors.New("complete service: Name and Setup are required")
+	}
+	cfg, err := decode(svc, environ)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, log: newLogger(logs, cfg), validator: newValidator(), fresh: newFreshConns(), stopping: make(chan struct{})}
+	if err := a.complete(ctx, svc); err != nil {
+		a.close()
+		return nil, err
+	}
+	a.log.LogAttrs(ctx, slog.LevelInfo, "configured", slog.Attr{Key: "config", Value: describe(&cfg, &cfg.Database, svc.Config)})
+	return a, nil
+}
+
+func (a *App) complete(ctx context.Context, svc Service) error {
+	b := &Builder{log: a.log}
+	if svc.Migrations != nil {
+		pool, err := database.Open(ctx, a.cfg.Database)
+		if err != nil {
+			return fmt.Errorf("open database: %w", err)
+		}
+		a.pool, b.pool = pool, pool
+		b.Ready("database", pool.Ping)
+	}
+	if err := svc.Setup(ctx, b); err != nil {
+		return fmt.Errorf("set up %s: %w", svc.Name, err)
+	}
+	a.builder = b
+	a.ready = newReadiness(b.checks, a.log)
+	a.buildGRPC(svc.Name)
+	loop, err := newLoop()
+	if err != nil {
+		return fmt.Errorf("connect gateway: %w", err)
+	}
+	a.loop = loop
+	return a.buildHTTP(ctx, svc)
+}
+
+// buildGRPC makes the two gRPC servers. The gateway has one of its own so that
+// REST requests are answered while the public one already says goodbye.
+func (a *App) buildGRPC(domain string) {
+	l := limits{unary: a.cfg.RequestTimeout, unaryMax: a.cfg.RequestTimeoutMax, stream: a.cfg.StreamTimeout}
+	options := append(chainOptions(chain(a.log, "grpc", domain, l, a.validator)),
+		grpc.MaxRecvMsgSize(a.cfg.MaxRequestBytes),
+		grpc.MaxHeaderListSize(uint32(a.cfg.MaxHeaderBytes)), //nolint:gosec // validated to be small
+		grpc.ConnectionTimeout(5*time.Second),                // a silent connection must not hold up the drain
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge:      a.cfg.MaxConnectionAge,
+			MaxConnectionAgeGrace: a.cfg.StreamTimeout,
+			Time:                  time.Minute,
+			Timeout:               20 * time.Second,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	)
+	a.public = grpc.NewServer(options...)
+	// JSON is larger than the message it holds, so the body's limit is enough here.
+	a.internal = grpc.NewServer(append(chainOptions(chain(a.log, "rest", domain, l, a.validator)),
+		grpc.MaxRecvMsgSize(2*a.cfg.MaxRequestBytes))...)
+	names := make(map[string]bool)
+	for _, r := range a.builder.registrations {
+		names[r.desc.ServiceName] = true
+		a.public.RegisterService(r.desc, r.impl)
+		a.internal.RegisterService(r.desc, r.impl)
+	}
+	healthpb.RegisterHealthServer(a.public, &health{ready: a.ready, services: names, stopping: a.stopping})
+	reflection.Register(a.public)
+}
+
+func (a *App) buildHTTP(ctx context.Context, svc Service) error {
+	problems := &httpErrors{domain: svc.Name}
+	mux := newGateway(problems)
+	if err := registerGateways(ctx, mux, a.loop, a.builder.gateways); err != nil {
+		return fmt.Errorf("register REST routes: %w", err)
+	}
+	a.http = &http.Server{
+		Handler: &handler{
+			ready: a.ready, openAPI: svc.OpenAPI, api: mux, errors: problems, log: a.log,
+			bodyLimit: a.cfg.MaxRequestBytes, bodyTimeout: a.cfg.RequestTimeout,
+		},
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute, // longer than a load balancer's 60 s, so that it closes first
+		MaxHeaderBytes:    a.cfg.MaxHeaderBytes,
+		ErrorLog:          log.New(serverLog(a.log), "", 0),
+		ConnState:         a.fresh.state,
+	}
+	return nil
+}
+
+// Handler is the HTTP side. It answers API requests only while the App serves.
+func (a *App) Handler() http.Handler { return a.http.Handler }
+
+// Run binds the configured ports and serves until ctx ends and the drain is
+// done. A port in use is an error before anything is served.
+func (a *App) Run(ctx context.Context) error {
+	httpListener, err := a.listen(ctx, "HTTP_PORT", a.cfg.HTTPPort)
+	if err != nil {
+		a.close()
+		return err
+	}
+	grpcListener, err := a.listen(ctx, "GRPC_PORT", a.cfg.GRPCPort)
+	if err != nil {
+		a.close()
+		return errors.Join(err, httpListener.Close())
+	}
+	return a.Serve(ctx, Listeners{HTTP: httpListener, GRPC: grpcListener})
+}
+
+func (a *App) listen(ctx context.Context, variable string, port int) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(a.cfg.BindAddress, fmt.Sprint(port)))
+	if err != nil {
+		return nil, fmt.Errorf("bind %s: %w\nnext: set %s to a free port, or 0 to take any", variable, err, variable)
+	}
+	return l, nil
+}
+
+// close releases what Complete made. Servers that never served need nothing.
+func (a *App) close() {
+	if a.loop != nil {
+		_ = a.loop.Close()
+		_ = a.loop.listener.Close()
+	}
+	if a.pool != nil {
+		a.pool.Close()
+	}
+}

@@ -1,0 +1,73 @@
+package serve
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+const watchInterval = time.Second
+
+// health is the gRPC health service. Its status follows readiness, for the
+// whole server ("") and for every registered service alike.
+type health struct {
+	healthpb.UnimplementedHealthServer
+	ready    *readiness
+	services map[string]bool
+	stopping <-chan struct{} // closed when streams must end
+}
+
+func (h *health) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	if !h.knows(req.GetService()) {
+		return nil, status.Error(codes.NotFound, "unknown service")
+	}
+	return &healthpb.HealthCheckResponse{Status: h.status(ctx)}, nil
+}
+
+func (h *health) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
+	now := h.status(ctx)
+	all := map[string]*healthpb.HealthCheckResponse{"": {Status: now}}
+	for name := range h.services {
+		all[name] = &healthpb.HealthCheckResponse{Status: now}
+	}
+	return &healthpb.HealthListResponse{Statuses: all}, nil
+}
+
+// Watch sends the status and each change of it, until the drain.
+func (h *health) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	last := healthpb.HealthCheckResponse_UNKNOWN
+	for {
+		now := healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+		if h.knows(req.GetService()) {
+			now = h.status(stream.Context())
+		}
+		if now != last {
+			if err := stream.Send(&healthpb.HealthCheckResponse{Status: now}); err != nil {
+				return err //nolint:wrapcheck // a transport status
+			}
+			last = now
+		}
+		select {
+		case <-stream.Context().Done():
+			return status.FromContextError(stream.Context().Err()).Err()
+		case <-h.stopping:
+			return status.Error(codes.Unavailable, "the server is shutting down")
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *health) knows(service string) bool { return service == "" || h.services[service] }
+
+func (h *health) status(ctx context.Context) healthpb.HealthCheckResponse_ServingStatus {
+	if h.ready.report(ctx).ready() {
+		return healthpb.HealthCheckResponse_SERVING
+	}
+	return healthpb.HealthCheckResponse_NOT_SERVING
+}

@@ -1,0 +1,116 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+)
+
+// errDrainTimeout ends a process whose requests outlived SHUTDOWN_TIMEOUT.
+var errDrainTimeout = errors.New("drain: requests were still running after SHUTDOWN_TIMEOUT and were cut off")
+
+// Serve serves on the listeners until ctx ends, then drains: readiness goes
+// false, requests are accepted for DRAIN_DELAY more, the listeners close, what
+// was accepted is answered, background work ends, the pool closes. One listener
+// or worker that fails ends the rest at once. Serve owns the listeners and may
+// be called once.
+func (a *App) Serve(ctx context.Context, l Listeners) error {
+	defer a.close()
+	background := context.WithoutCancel(ctx)
+	g, failed := errgroup.WithContext(background)
+	work, stopWork := context.WithCancel(background)
+	defer stopWork()
+
+	g.Go(func() error { return served("in-process gRPC", a.internal.Serve(a.loop.listener)) })
+	g.Go(func() error { return served("gRPC", a.public.Serve(l.GRPC)) })
+	g.Go(func() error { return served("HTTP", a.http.Serve(l.HTTP)) })
+	for _, w := range a.builder.workers {
+		g.Go(func() error {
+			if err := w.run(work); err != nil && work.Err() == nil {
+				return fmt.Errorf("run %s: %w", w.name, err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { a.ready.report(work); a.validator.warm(work, a.builder.registrations); return nil })
+	g.Go(func() error {
+		delay := a.cfg.DrainDelay
+		select {
+		case <-ctx.Done():
+		case <-failed.Done():
+			delay = 0
+		}
+		defer stopWork()
+		return a.drain(background, delay)
+	})
+	a.log.LogAttrs(ctx, slog.LevelInfo, "serving",
+		slog.String("http", l.HTTP.Addr().String()), slog.String("grpc", l.GRPC.Addr().String()))
+	err := g.Wait()
+	if err != nil {
+		a.log.LogAttrs(background, slog.LevelError, "stopped", slog.Any("error", err))
+		return err //nolint:wrapcheck // each part names itself
+	}
+	a.log.LogAttrs(background, slog.LevelInfo, "stopped")
+	return nil
+}
+
+// served drops the errors that only say that the server was stopped.
+func served(name string, err error) error {
+	if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", name, err)
+}
+
+// drain stops the servers without losing an accepted request.
+func (a *App) drain(ctx context.Context, delay time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.ShutdownTimeout)
+	defer cancel()
+	start := time.Now()
+	a.ready.drain()
+	a.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("delay", delay))
+	if delay > 0 {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		<-timer.C // shorter than the timeout, by validation
+	}
+	close(a.stopping)
+	var g errgroup.Group
+	g.Go(func() error { return stopGRPC(ctx, a.public) })
+	g.Go(func() error {
+		stopFresh := a.fresh.drain()
+		defer stopFresh()
+		if err := a.http.Shutdown(ctx); err != nil {
+			return errors.Join(errDrainTimeout, a.http.Close())
+		}
+		return nil
+	})
+	err := g.Wait()
+	// Nobody is left to call it, so this is quick unless the time is up.
+	err = errors.Join(err, a.loop.Close(), stopGRPC(ctx, a.internal))
+	a.log.LogAttrs(ctx, slog.LevelInfo, "drained", slog.Duration("took", time.Since(start)))
+	return err
+}
+
+// stopGRPC lets calls end until ctx does, then cuts them off.
+func stopGRPC(ctx context.Context, s *grpc.Server) error {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.GracefulStop()
+	}()
+	select {
+	case <-stopped:
+		return nil
+	case <-ctx.Done():
+		s.Stop()
+		<-stopped
+		return errDrainTimeout
+	}
+}

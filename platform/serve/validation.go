@@ -1,0 +1,117 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/slipway-dev/slipway/platform/serve/errs"
+)
+
+// validator checks messages against the rules in their proto. Compiling the
+// rules costs milliseconds, so it happens after start: in the background, or by
+// the first request if that comes sooner.
+type validator struct {
+	make func() (protovalidate.Validator, error)
+}
+
+func newValidator() *validator {
+	return &validator{make: sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })}
+}
+
+// warm compiles the rules of every request the services take, until ctx ends.
+func (v *validator) warm(ctx context.Context, services []registration) {
+	for _, r := range services {
+		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(r.desc.ServiceName))
+		service, ok := d.(protoreflect.ServiceDescriptor)
+		if err != nil || !ok {
+			continue
+		}
+		for i := range service.Methods().Len() {
+			t, err := protoregistry.GlobalTypes.FindMessageByName(service.Methods().Get(i).Input().FullName())
+			if err != nil {
+				continue
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			_ = v.validate(t.New().Interface()) // only to compile; empty messages may well be invalid
+		}
+	}
+}
+
+// validate returns an errs.InvalidArgument that lists every violation.
+func (v *validator) validate(m proto.Message) error {
+	pv, err := v.make()
+	if err != nil {
+		return fmt.Errorf("make validator: %w", err)
+	}
+	err = pv.Validate(m)
+	invalid, ok := errors.AsType[*protovalidate.ValidationError](err)
+	if !ok {
+		if err != nil {
+			return fmt.Errorf("validate %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+		}
+		return nil
+	}
+	out := errs.New(errs.InvalidArgument, "INVALID_FIELDS", "")
+	for i, violation := range invalid.Violations {
+		path := protovalidate.FieldPathString(violation.Proto.GetField())
+		text := violation.Proto.GetMessage()
+		if i == 0 {
+			out.Message = text
+			if path != "" {
+				out.Message = path + ": " + text
+			}
+		}
+		out.Fields = append(out.Fields, errs.Field{Path: path, Description: text, Reason: upperSnake(violation.Proto.GetRuleId())})
+	}
+	if more := len(invalid.Violations) - 1; more > 0 {
+		out.Message += fmt.Sprintf(" (and %d more)", more)
+	}
+	return out
+}
+
+// validation refuses requests that break the rules of their proto.
+func validation(v *validator) interceptor {
+	return interceptor{
+		name: "validation",
+		unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if m, ok := req.(proto.Message); ok && !infrastructure(info.FullMethod) {
+				if err := v.validate(m); err != nil {
+					return nil, err
+				}
+			}
+			return next(ctx, req)
+		},
+		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			if infrastructure(info.FullMethod) {
+				return next(srv, ss)
+			}
+			return next(srv, &validatedStream{ServerStream: ss, validator: v})
+		},
+	}
+}
+
+// validatedStream validates each message it receives.
+type validatedStream struct {
+	grpc.ServerStream
+	validator *validator
+}
+
+func (s *validatedStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err //nolint:wrapcheck // io.EOF and transport statuses pass as they are
+	}
+	if msg, ok := m.(proto.Message); ok {
+		return s.validator.validate(msg)
+	}
+	return nil
+}
