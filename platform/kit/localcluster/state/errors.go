@@ -95,8 +95,35 @@ func storageError(path string, err error) error {
 	if errors.As(err, &storage) || errors.As(err, &damage) || errors.As(err, &locked) {
 		return err
 	}
-	return &StorageError{Path: path, Err: err}
+	return &StorageError{Path: path, Err: withErrno(err)}
 }
+
+// withErrno finds the system's error number in the text of an error that was
+// formatted without wrapping, as bbolt does when it cannot grow its file.
+func withErrno(err error) error {
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		return err
+	}
+	for _, number := range []syscall.Errno{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, syscall.EROFS, syscall.EACCES, syscall.EPERM,
+	} {
+		if strings.HasSuffix(err.Error(), ": "+number.Error()) {
+			return &numbered{error: err, number: number}
+		}
+	}
+	return err
+}
+
+// numbered is an error with the number that its text ends in.
+type numbered struct {
+	error
+
+	number syscall.Errno
+}
+
+// Unwrap gives the error number.
+func (e *numbered) Unwrap() error { return e.number }
 
 func corrupt(path, problem string) error {
 	backup := filepath.Join(filepath.Dir(path), backupName)

@@ -39,17 +39,18 @@ type inspector struct {
 	seen map[uint64]bool
 }
 
-// inspect says what is wrong with a state file, nil when nothing is.
-func inspect(data []byte) error {
+// inspect says what is wrong with a state file, nil when nothing is, and how
+// many of its bytes are in use.
+func inspect(data []byte) (used uint64, err error) {
 	m, err := newestMeta(data)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if m.limit > uint64(len(data))/m.pageSize {
-		return fmt.Errorf("it is cut off: %d bytes where %d pages of %d are in use", len(data), m.limit, m.pageSize)
+		return 0, fmt.Errorf("it is cut off: %d bytes where %d pages of %d are in use", len(data), m.limit, m.pageSize)
 	}
 	in := &inspector{data: data, meta: m, seen: map[uint64]bool{}}
-	return in.page(m.root, nil, 0)
+	return m.limit * m.pageSize, in.page(m.root, nil, 0)
 }
 
 // newestMeta finds the meta pages, of which the second is one page in, and

@@ -63,5 +63,9 @@ func holder(f *os.File) int {
 }
 
 // release lets others in. The file stays: removing it would let two processes
-// each lock a file of that name.
-func (l *lock) release() { _ = l.file.Close() }
+// each lock a file of that name. Closing alone would not do while a child
+// process between its fork and exec still has a copy of the descriptor.
+func (l *lock) release() {
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
+	_ = l.file.Close()
+}

@@ -28,6 +28,8 @@ const (
 	// reservedAddress is how much address space is mapped up front. Growing
 	// past it makes a writer wait for every open View.
 	reservedAddress = 256 << 20
+	// growth is the step in which the file grows.
+	growth = 256 << 10
 	// sumSize is the length of the checksum in front of every stored record.
 	sumSize = 4
 )
@@ -138,6 +140,7 @@ func openFile(path string) (db *bbolt.DB, err error) {
 	case err != nil:
 		return nil, storageError(path, err)
 	}
+	db.AllocSize = growth
 	return db, nil
 }
 
@@ -147,10 +150,11 @@ func verify(path, backup string) error {
 	if err != nil {
 		return storageError(path, err)
 	}
-	if err := inspect(data); err != nil {
+	used, err := inspect(data)
+	if err != nil {
 		return &CorruptError{Path: path, Backup: existing(backup), Problem: err.Error()}
 	}
-	if err := writeFile(backup, data); err != nil {
+	if err := writeFile(backup, data[:used]); err != nil {
 		return storageError(backup, err)
 	}
 	return nil

@@ -162,19 +162,20 @@ func TestUnionsAndDocuments(t *testing.T) {
 		t.Errorf("document came back as %s, %v", raw, err)
 	}
 
-	union := &ecstypes.ServiceConnectService{
-		PortName: aws.String("http"),
-		ClientAliases: []ecstypes.ServiceConnectClientAlias{{
-			Port: aws.Int32(8080), TestTrafficRules: &ecstypes.ServiceConnectTestTrafficRules{
-				Header: &ecstypes.ServiceConnectTestTrafficHeaderRules{Name: aws.String("x-test")},
+	union := &ecstypes.ContainerDefinition{
+		Name: aws.String("a"),
+		ResourceRequirements: []ecstypes.ResourceRequirement{{
+			Type: ecstypes.ResourceTypeGpu,
+			SharingStrategy: &ecstypes.SharingStrategyMemberNvidiaMps{
+				Value: ecstypes.NvidiaMpsAllocation{Memory: aws.Int32(4096)},
 			},
 		}},
 	}
 	raw, err = wire.Marshal(union, wire.LowerCamel)
-	if err != nil {
-		t.Fatal(err)
+	if want := `"sharingStrategy":{"nvidiaMps":{"memory":4096}}`; err != nil || !strings.Contains(string(raw), want) {
+		t.Fatalf("got %s, %v, want %s", raw, err, want)
 	}
-	var back ecstypes.ServiceConnectService
+	var back ecstypes.ContainerDefinition
 	if err := wire.Unmarshal(raw, &back, wire.LowerCamel); err != nil {
 		t.Fatal(err)
 	}
