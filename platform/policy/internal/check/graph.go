@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,7 +82,8 @@ func Others(ctx context.Context, root string) (map[string][]string, error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-e", "-deps", "-json=ImportPath,Imports,Standard", "work")
 	cmd.Dir = root
 	cmd.Env = WorkspaceEnv(root)
-	cmd.Stderr = os.Stderr
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
@@ -91,7 +93,7 @@ func Others(ctx context.Context, root string) (map[string][]string, error) {
 	}
 	others, err := decodeList(out)
 	if err := errors.Join(err, cmd.Wait()); err != nil {
-		return nil, fmt.Errorf("list packages with `go list -e -deps work`: %w", err)
+		return nil, fmt.Errorf("list packages with `go list -e -deps work`: %w: %s", err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	return others, nil
 }
@@ -100,9 +102,9 @@ func decodeList(r io.Reader) (map[string][]string, error) {
 	others := map[string][]string{}
 	for dec := json.NewDecoder(r); ; {
 		var p struct {
-			ImportPath string
-			Imports    []string
-			Standard   bool
+			ImportPath string   `json:"ImportPath"`
+			Imports    []string `json:"Imports"`
+			Standard   bool     `json:"Standard"`
 		}
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
 			return others, nil

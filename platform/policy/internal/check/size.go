@@ -131,7 +131,7 @@ func funcName(fn *ast.FuncDecl) string {
 func Mains(t *Tree, mainLines, mageLines int) []Finding {
 	var found []Finding
 	for _, f := range t.Go {
-		limit := 0
+		var limit int
 		switch {
 		case f.Path == "magefile.go":
 			limit = mageLines
