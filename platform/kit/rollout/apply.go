@@ -1,0 +1,184 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/event"
+)
+
+// Apply carries a plan out and watches it to its end. The verdict says how it
+// ended, interruption by ctx included; an error means that there was no
+// rollout to judge (a check failed, a call was refused), with nothing begun
+// or with what was begun named in it. Applying again continues.
+func (d *Deployer) Apply(ctx context.Context, p Plan, sink event.Sink) (Verdict, error) {
+	a := &application{d: d, plan: p, emit: d.emitter(sink, p.Service), began: d.cfg.Clock.Now(),
+		releases: newReleases(d.cfg.ECS, p.Contract.Container)}
+	a.emit.Emit(event.Plan{Text: p.String(), Data: p})
+	verdict, err := a.run(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			return Verdict{}, err
+		}
+		verdict = a.interrupted(ctx)
+	}
+	a.emit.Emit(verdict)
+	return verdict, nil
+}
+
+// application is one run of Apply.
+type application struct {
+	d        *Deployer
+	plan     Plan
+	emit     *event.Emitter
+	began    time.Time
+	releases *releases
+	updated  bool   // the service was pointed at the new revision
+	migrated string // id of the migration task, once there is one
+}
+
+func (a *application) run(ctx context.Context) (Verdict, error) {
+	switch a.plan.Action {
+	case ActNone:
+		return a.alreadyRuns(ctx), nil
+	case ActResume:
+		return a.watch(ctx, nil, nil)
+	}
+	err := a.emit.Run("verify", func(*event.Step) (string, error) {
+		checks, err := a.d.Verify(ctx, a.plan)
+		return fmt.Sprintf("%d checks passed", len(checks)), err
+	})
+	if err != nil {
+		return Verdict{}, err
+	}
+	if err := a.register(ctx); err != nil {
+		return Verdict{}, err
+	}
+	if len(a.plan.Migration) > 0 {
+		failed, err := a.migrate(ctx)
+		if failed != nil || err != nil {
+			return deref(failed), err
+		}
+	}
+	known, service, err := a.update(ctx)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return a.watch(ctx, known, &service)
+}
+
+func deref(v *Verdict) Verdict {
+	if v == nil {
+		return Verdict{}
+	}
+	return *v
+}
+
+// register registers the plan's definition unless it is registered already.
+func (a *application) register(ctx context.Context) error {
+	if a.plan.To.TaskDefinition != "" {
+		return nil
+	}
+	return a.emit.Run("register the revision", func(*event.Step) (string, error) {
+		td, err := a.d.cfg.ECS.Register(ctx, a.plan.Definition)
+		if err != nil {
+			return "", fail("register a revision of "+a.plan.Contract.Family, err, a.again())
+		}
+		a.plan.To.TaskDefinition, a.plan.To.Name = td.ARN, revisionName(td.ARN)
+		return a.plan.To.Name, nil
+	})
+}
+
+// update points the service at the revision. It returns the deployments that
+// there were before, so that ours is told from them, and the service before.
+func (a *application) update(ctx context.Context) (map[string]bool, Service, error) {
+	ecs, c := a.d.cfg.ECS, a.plan.Contract
+	known := map[string]bool{}
+	before, err := ecs.Service(ctx, c.Cluster, c.ECSService)
+	if err != nil {
+		return nil, before, fail("read service "+c.ECSService, err, a.again())
+	}
+	deployments, err := ecs.Deployments(ctx, c.Cluster, c.ECSService, 10)
+	if err != nil {
+		return nil, before, fail("list deployments of "+c.ECSService, err, a.again())
+	}
+	for _, dep := range deployments {
+		known[dep.ARN] = true
+	}
+	err = a.emit.Run("update the service", func(*event.Step) (string, error) {
+		_, err := ecs.Update(ctx, Update{Cluster: c.Cluster, Service: c.ECSService,
+			TaskDefinition: a.plan.To.TaskDefinition, DesiredCount: a.plan.DesiredCount, Force: a.plan.Force})
+		if err != nil {
+			return "", fail("update service "+c.ECSService, err, a.again())
+		}
+		return a.plan.To.Name, nil
+	})
+	a.updated = err == nil
+	return known, before, err
+}
+
+// watch watches our deployment and returns the verdict.
+func (a *application) watch(ctx context.Context, known map[string]bool, before *Service) (Verdict, error) {
+	w := newWatch(a.d, a.plan, a.emit, a.releases, known, before)
+	w.began = a.began
+	step := a.emit.Start("roll out release " + a.plan.To.Release)
+	verdict, err := w.run(ctx)
+	switch {
+	case err != nil:
+		step.Fail(err)
+	case verdict.Outcome == event.Completed:
+		step.Done(a.plan.To.Name)
+	default:
+		step.Fail(errors.New(verdict.Outcome.Words()))
+	}
+	return verdict, err
+}
+
+func (a *application) alreadyRuns(ctx context.Context) Verdict {
+	v := a.verdict(event.Completed)
+	v.AlreadyRan = true
+	v.Summary = fmt.Sprintf("%s in %s already runs release %s (%s); nothing was changed",
+		a.plan.Service, a.plan.Environment, a.plan.To.Release, a.plan.To.Name)
+	v.Serving = a.d.serving(ctx, a.plan.Contract, a.releases)
+	return v
+}
+
+// interrupted is the verdict when ctx ended before the deployment began.
+func (a *application) interrupted(ctx context.Context) Verdict {
+	v := a.verdict(event.Interrupted)
+	switch {
+	case a.updated:
+		v.Summary = fmt.Sprintf("stopped watching; the rollout of release %s to %s goes on by itself", a.plan.To.Release, a.plan.Environment)
+		v.Next = []string{a.again() + "   # watch it again", a.d.command("rollback", a.plan.Service) + "   # put it back"}
+	case a.migrated != "":
+		v.Summary = fmt.Sprintf("interrupted before traffic moved to release %s; migration task %s goes on by itself", a.plan.To.Release, a.migrated)
+		v.Next = []string{a.again() + "   # continue"}
+	default:
+		v.Summary = fmt.Sprintf("interrupted before anything of release %s was started in %s", a.plan.To.Release, a.plan.Environment)
+		v.Next = []string{a.again() + "   # continue"}
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterthought)
+	defer cancel()
+	v.Serving = a.d.serving(bounded, a.plan.Contract, a.releases)
+	return v
+}
+
+// afterthought bounds the reads that explain an interruption.
+const afterthought = 3 * time.Second
+
+// verdict returns a verdict with what is known of the plan.
+func (a *application) verdict(outcome event.Outcome) Verdict {
+	now := a.d.cfg.Clock.Now()
+	return Verdict{Outcome: outcome, Service: a.plan.Service, Env: a.plan.Environment, Release: a.plan.To.Release,
+		Revision: a.plan.To.Name, URL: a.plan.Contract.URL, Duration: event.Duration(now.Sub(a.began)), FinishedAt: now.UTC()}
+}
+
+// again returns the command that continues this plan.
+func (a *application) again() string {
+	if a.plan.Rollback {
+		return a.d.command("rollback", a.plan.Service, a.plan.To.Release)
+	}
+	return a.d.command("deploy", a.plan.Service)
+}

@@ -1,0 +1,277 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/slipway-dev/slipway/platform/kit/contract"
+	"github.com/slipway-dev/slipway/platform/kit/event"
+)
+
+// logLines is how many last lines of a failed task a verdict shows.
+const logLines = 20
+
+func (w *watch) verdict(ctx context.Context, outcome event.Outcome, ours *Deployment) Verdict {
+	now := w.d.cfg.Clock.Now()
+	v := Verdict{Outcome: outcome, Service: w.plan.Service, Env: w.plan.Environment, Release: w.plan.To.Release,
+		Revision: w.plan.To.Name, URL: w.plan.Contract.URL, Duration: event.Duration(now.Sub(w.began)), FinishedAt: now.UTC()}
+	if ours != nil {
+		v.Deployment = ours.ID
+	}
+	v.Serving = w.d.serving(ctx, w.plan.Contract, w.releases)
+	return v
+}
+
+func (w *watch) completed(ctx context.Context, ours *Deployment) Verdict {
+	v := w.verdict(ctx, event.Completed, ours)
+	v.Summary = fmt.Sprintf("release %s of %s is rolled out to %s in %s", v.Release, v.Service, v.Env, v.Duration)
+	if w.plan.Rollback {
+		v.Summary = fmt.Sprintf("%s in %s was rolled back to release %s in %s", v.Service, v.Env, v.Release, v.Duration)
+	}
+	v.Next = []string{w.d.command("status", "")}
+	return v
+}
+
+func (w *watch) rolledBack(ctx context.Context, ours *Deployment) Verdict {
+	v := w.verdict(ctx, event.RolledBack, ours)
+	v.Summary = fmt.Sprintf("release %s of %s failed in %s and ECS put the release before it back", v.Release, v.Service, v.Env)
+	w.explain(ctx, &v, ours)
+	v.Next = []string{w.d.command("logs", v.Service)}
+	return v
+}
+
+func (w *watch) failed(ctx context.Context, ours *Deployment) Verdict {
+	v := w.verdict(ctx, event.Failed, ours)
+	v.Summary = fmt.Sprintf("release %s of %s failed in %s and was not put back", v.Release, v.Service, v.Env)
+	switch {
+	case ours.State == StateRollbackFailed:
+		v.Summary = fmt.Sprintf("release %s of %s failed in %s, and so did putting the release before it back", v.Release, v.Service, v.Env)
+	case ours.State == StateStopped && ours.Breaker != "TRIGGERED" && ours.Failures == 0:
+		v.Summary = fmt.Sprintf("the rollout of release %s of %s to %s was stopped from outside", v.Release, v.Service, v.Env)
+	}
+	w.explain(ctx, &v, ours)
+	v.Next = []string{w.d.command("rollback", v.Service), w.d.command("logs", v.Service)}
+	return v
+}
+
+func (w *watch) superseded(ctx context.Context, ours, later *Deployment) Verdict {
+	v := w.verdict(ctx, event.Superseded, ours)
+	release := w.releases.of(ctx, later.TaskDefinition)
+	v.Summary = fmt.Sprintf("the rollout of release %s of %s to %s was overtaken by one of release %s (%s, %s)",
+		v.Release, v.Service, v.Env, release, revisionName(later.TaskDefinition), later.ID)
+	v.Next = []string{w.d.command("status", "")}
+	return v
+}
+
+func (w *watch) timedOut(ctx context.Context, ours *Deployment) Verdict {
+	v := w.verdict(ctx, event.TimedOut, ours)
+	v.Summary = fmt.Sprintf("release %s of %s was not rolled out to %s within %s; the rollout goes on by itself",
+		v.Release, v.Service, v.Env, event.Duration(w.plan.Timeout))
+	if ours != nil {
+		w.explain(ctx, &v, ours)
+		v.Causes = append(v.Causes, fmt.Sprintf("%s is %s: %d of %d tasks running, %d pending",
+			ours.ID, ours.State, ours.Running, ours.Requested, ours.Pending))
+	}
+	v.Next = w.resume()
+	return v
+}
+
+func (w *watch) interrupted(ctx context.Context) Verdict {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterthought)
+	defer cancel()
+	v := w.verdict(bounded, event.Interrupted, nil)
+	v.Deployment = w.last.Deployment
+	v.Summary = fmt.Sprintf("stopped watching; the rollout of release %s of %s to %s goes on by itself", v.Release, v.Service, v.Env)
+	v.Next = w.resume()
+	return v
+}
+
+// resume returns the commands to see the rollout's end, or to undo it.
+func (w *watch) resume() []string {
+	again := w.d.command("deploy", w.plan.Service)
+	if w.plan.Rollback {
+		again = w.d.command("rollback", w.plan.Service, w.plan.To.Release)
+	}
+	next := []string{again + "   # watch it again"}
+	if !w.plan.Rollback {
+		next = append(next, w.d.command("rollback", w.plan.Service)+"   # put it back")
+	}
+	return next
+}
+
+// explain adds why a deployment failed: how its tasks ended, which check
+// failed, what ECS says, and the last lines of the task that failed last.
+func (w *watch) explain(ctx context.Context, v *Verdict, ours *Deployment) {
+	stopped := w.stopped(ctx)
+	v.Causes = append(v.Causes, stoppedCauses(stopped)...)
+	v.Causes = append(v.Causes, w.serviceCauses(ctx)...)
+	if ours.Breaker == "TRIGGERED" {
+		v.Causes = append(v.Causes, fmt.Sprintf("the circuit breaker triggered after %d failures (threshold %d)", ours.Failures, ours.Threshold))
+	}
+	if len(ours.Alarms) > 0 {
+		v.Causes = append(v.Causes, "alarms that went off: "+strings.Join(ours.Alarms, ", "))
+	}
+	for _, reason := range []string{ours.RollbackReason, ours.Reason} {
+		if reason != "" && !contains(v.Causes, reason) {
+			v.Causes = append(v.Causes, reason)
+		}
+	}
+	for _, task := range stopped {
+		if v.Log, v.LogTask = w.d.lastLines(ctx, w.plan, task); len(v.Log) > 0 {
+			return
+		}
+	}
+}
+
+func contains(causes []string, reason string) bool {
+	for _, c := range causes {
+		if strings.Contains(c, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// stoppedCauses groups stopped tasks by how they ended.
+func stoppedCauses(tasks []Task) []string {
+	count := map[string]int{}
+	var order []string
+	for _, t := range tasks {
+		text := stoppedText(t)
+		if count[text] == 0 {
+			order = append(order, text)
+		}
+		count[text]++
+	}
+	var causes []string
+	for _, text := range order {
+		if count[text] == 1 {
+			causes = append(causes, "1 "+text)
+		} else {
+			causes = append(causes, fmt.Sprintf("%d %s", count[text], strings.Replace(text, "task stopped", "tasks stopped", 1)))
+		}
+	}
+	return causes
+}
+
+// stoppedText says how a task ended: reason, then each container that ended
+// badly with its exit code.
+func stoppedText(t Task) string {
+	reason := t.StoppedReason
+	if reason == "" {
+		reason = "no reason given"
+	}
+	var ends []string
+	for _, c := range t.Containers {
+		end := ""
+		switch {
+		case c.ExitCode != nil && *c.ExitCode != 0:
+			end = fmt.Sprintf("container %s exited with code %d", c.Name, *c.ExitCode)
+			if meaning := exitMeaning(*c.ExitCode); meaning != "" {
+				end += " (" + meaning + ")"
+			}
+		case c.ExitCode == nil && c.Reason != "":
+			end = "container " + c.Name
+		}
+		if end != "" && c.Reason != "" {
+			end += ": " + c.Reason
+		}
+		if end != "" {
+			ends = append(ends, end)
+		}
+	}
+	text := "task stopped: " + reason
+	if len(ends) > 0 {
+		text += " [" + strings.Join(ends, "; ") + "]"
+	}
+	return text
+}
+
+// exitMeaning explains the exit codes that are signals.
+func exitMeaning(code int) string {
+	switch code {
+	case 137:
+		return "killed: out of memory, or it did not stop in time"
+	case 143:
+		return "stopped by SIGTERM"
+	case 139:
+		return "segmentation fault"
+	default:
+		return ""
+	}
+}
+
+// telling matches the service events that explain a failure.
+var telling = regexp.MustCompile(`(?i)unhealthy|health check|unable to|failed|circuit breaker|alarm`)
+
+var prefix = regexp.MustCompile(`^\(service [^)]*\)\s*`)
+
+// serviceCauses returns the distinct telling events since we began, newest
+// first, at most three.
+func (w *watch) serviceCauses(ctx context.Context) []string {
+	s, err := w.d.cfg.ECS.Service(ctx, w.plan.Contract.Cluster, w.plan.Contract.ECSService)
+	if err != nil {
+		return nil
+	}
+	var causes []string
+	seen := map[string]bool{}
+	for _, m := range s.Events {
+		if !w.mine(m) || !telling.MatchString(m.Message) {
+			continue
+		}
+		text := prefix.ReplaceAllString(m.Message, "")
+		kind := taskIDs.ReplaceAllString(text, "")
+		if seen[kind] {
+			continue
+		}
+		seen[kind] = true
+		if causes = append(causes, text); len(causes) == 3 {
+			break
+		}
+	}
+	return causes
+}
+
+// taskIDs are the parts in which two events of one kind differ.
+var taskIDs = regexp.MustCompile(`[0-9a-f]{32}|port \d+|\d+\.\d+\.\d+\.\d+`)
+
+// lastLines returns the last log lines of a task's own container.
+func (d *Deployer) lastLines(ctx context.Context, p Plan, task Task) ([]event.LogLine, string) {
+	prefix := p.Contract.ECSService
+	if td, err := d.cfg.ECS.TaskDefinition(ctx, task.TaskDefinition); err == nil {
+		for _, c := range td.Containers {
+			if c.Name == p.Contract.Container && c.LogPrefix != "" {
+				prefix = c.LogPrefix
+			}
+		}
+	}
+	stream := prefix + "/" + p.Contract.Container + "/" + task.ID
+	events, err := d.cfg.Logs.Tail(ctx, p.Contract.LogGroup, stream, logLines)
+	if err != nil || len(events) == 0 {
+		return nil, ""
+	}
+	lines := make([]event.LogLine, len(events))
+	for i, e := range events {
+		lines[i] = event.LogLine{At: e.At, Task: task.ID, Message: e.Message}
+	}
+	return lines, task.ID
+}
+
+// serving returns the releases that have running tasks, the service's aim
+// first; nil when it cannot be read.
+func (d *Deployer) serving(ctx context.Context, c contract.Contract, r *releases) []event.Serving {
+	s, err := d.cfg.ECS.Service(ctx, c.Cluster, c.ECSService)
+	if err != nil {
+		return nil
+	}
+	var list []event.Serving
+	for _, part := range s.Parts {
+		if part.Running == 0 {
+			continue
+		}
+		list = append(list, event.Serving{Release: r.of(ctx, part.TaskDefinition), Revision: revisionName(part.TaskDefinition), Running: part.Running})
+	}
+	return list
+}

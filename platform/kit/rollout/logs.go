@@ -1,0 +1,99 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/event"
+)
+
+// LogsOptions select the lines of a service's tasks.
+type LogsOptions struct {
+	Follow bool          // go on until ctx ends
+	Since  time.Duration // how far back to begin; 0 takes 10 minutes
+	Filter string        // CloudWatch Logs filter pattern; empty for every line
+}
+
+const (
+	defaultSince = 10 * time.Minute
+	// late is how long after its time a line may still turn up.
+	late = 10 * time.Second
+)
+
+// Logs emits the lines of a service's tasks as wanted [event.LogLine]s, oldest
+// first. Following, it ends with ctx and returns nil.
+func (d *Deployer) Logs(ctx context.Context, service string, opts LogsOptions, sink event.Sink) error {
+	what := fmt.Sprintf("read the logs of %s in %s", service, d.cfg.Environment)
+	c, err := d.cfg.Contracts.Contract(ctx, d.cfg.Environment, service)
+	if err != nil {
+		return fail(what, err, d.shell())
+	}
+	if opts.Since <= 0 {
+		opts.Since = defaultSince
+	}
+	f := &follower{d: d, emit: d.emitter(sink, service), seen: map[string]time.Time{},
+		query: LogQuery{Group: c.LogGroup, Filter: opts.Filter, From: d.cfg.Clock.Now().Add(-opts.Since), Limit: 1000}}
+	for n := 0; ; n++ {
+		err := f.read(ctx)
+		if ctx.Err() != nil && opts.Follow {
+			return nil
+		}
+		if err != nil {
+			return fail(what, err, d.command("status", ""))
+		}
+		if !opts.Follow {
+			return nil
+		}
+		if d.wait(ctx, n) != nil {
+			return nil
+		}
+	}
+}
+
+// follower reads a group from where it was before.
+type follower struct {
+	d     *Deployer
+	emit  *event.Emitter
+	query LogQuery
+	seen  map[string]time.Time // ids of lines told, with their times
+	last  time.Time
+}
+
+func (f *follower) read(ctx context.Context) error {
+	for {
+		page, err := f.d.cfg.Logs.Filter(ctx, f.query)
+		if err != nil {
+			return err
+		}
+		for _, e := range page.Events {
+			f.tell(e)
+		}
+		f.query.Token = page.Token
+		if page.Token == "" {
+			break
+		}
+	}
+	if start := f.last.Add(-late); start.After(f.query.From) {
+		f.query.From = start
+		for id, at := range f.seen {
+			if at.Before(start) {
+				delete(f.seen, id)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *follower) tell(e LogEvent) {
+	if _, told := f.seen[e.ID]; told && e.ID != "" {
+		return
+	}
+	f.seen[e.ID] = e.At
+	if e.At.After(f.last) {
+		f.last = e.At
+	}
+	task := e.Stream[strings.LastIndex(e.Stream, "/")+1:]
+	f.emit.Emit(event.LogLine{At: e.At, Task: task, Message: e.Message, Wanted: true})
+}

@@ -1,0 +1,138 @@
+// Package rollout puts releases on ECS services and tells the truth about how
+// that ended: plan, verify, apply, watch, roll back, status, logs. It talks to
+// AWS, or to the embedded cluster, through interfaces of its own and reports
+// through package event; it neither builds images nor prints.
+package rollout
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/jonboulle/clockwork"
+
+	"github.com/slipway-dev/slipway/platform/kit/event"
+)
+
+// Verdict is how a rollout ended; see [event.Verdict].
+type Verdict = event.Verdict
+
+// Release is a built image that can be rolled out.
+type Release struct {
+	Version string // becomes SERVICE_VERSION and the tag slipway:release
+	Image   string // by digest: registry/slipway/catalog@sha256:...
+}
+
+// Digest returns the digest of the release's image, or "".
+func (r Release) Digest() string { return digestOf(r.Image) }
+
+func digestOf(image string) string {
+	_, digest, _ := strings.Cut(image, "@")
+	return digest
+}
+
+// Config says where and how to roll out.
+type Config struct {
+	Environment string // name, as in environment files
+	Local       bool   // the embedded cluster: poll fast, give up soon
+	// Platform that tasks need ("linux/arm64"); empty takes it from the task
+	// definition. The embedded cluster runs images for its own machine.
+	Platform string
+	Timeout  time.Duration // how long to watch; 0 takes 5 minutes local, else 30 minutes and the bake time
+
+	ECS       ECS
+	Images    Images
+	Secrets   Secrets
+	Contracts Contracts
+	Logs      Logs
+
+	Clock  clockwork.Clock         // nil takes the real one
+	Jitter func() float64          // in [0,1); nil takes a random one
+	Pace   func(int) time.Duration // wait before poll n, from 0; nil goes by Local
+}
+
+func (c *Config) validate() error {
+	var errs []error
+	for name, missing := range map[string]bool{
+		"Environment": c.Environment == "", "ECS": c.ECS == nil, "Images": c.Images == nil,
+		"Secrets": c.Secrets == nil, "Contracts": c.Contracts == nil, "Logs": c.Logs == nil,
+	} {
+		if missing {
+			errs = append(errs, errors.New("rollout: "+name+" is missing"))
+		}
+	}
+	if c.Clock == nil {
+		c.Clock = clockwork.NewRealClock()
+	}
+	if c.Jitter == nil {
+		c.Jitter = rand.Float64
+	}
+	if c.Pace == nil {
+		c.Pace = c.pace
+	}
+	return errors.Join(errs...)
+}
+
+// pace polls the embedded cluster each 50 ms, AWS each second at first and
+// each two seconds later, a fifth more or less so that many watchers spread.
+func (c *Config) pace(n int) time.Duration {
+	if c.Local {
+		return 50 * time.Millisecond
+	}
+	base := time.Second
+	if n > 30 {
+		base = 2 * time.Second
+	}
+	return time.Duration(float64(base) * (0.8 + 0.4*c.Jitter()))
+}
+
+// Deployer rolls releases out in one environment. It holds no state of a
+// rollout: every operation may be interrupted and begun again.
+type Deployer struct{ cfg Config }
+
+// New returns a deployer.
+func New(cfg Config) (*Deployer, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Deployer{cfg: cfg}, nil
+}
+
+// wait waits for poll n, or until ctx ends, and then returns its error.
+func (d *Deployer) wait(ctx context.Context, n int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.cfg.Clock.After(d.cfg.Pace(n)):
+		return nil
+	}
+}
+
+func (d *Deployer) emitter(sink event.Sink, service string) *event.Emitter {
+	if sink == nil {
+		sink = event.Discard()
+	}
+	return event.NewEmitter(sink, d.cfg.Clock).For(d.cfg.Environment, service)
+}
+
+// command returns the command line of a mage target for this environment.
+func (d *Deployer) command(verb, service string, more ...string) string {
+	words := append([]string{"go tool mage", verb, d.cfg.Environment}, more...)
+	if service != "" {
+		words = append([]string{"go tool mage", verb, d.cfg.Environment, service}, more...)
+	}
+	return strings.Join(words, " ")
+}
+
+// shell returns the command that (re)makes the service's shell.
+func (d *Deployer) shell() string {
+	if d.cfg.Local {
+		return "go tool mage up"
+	}
+	return "terraform apply   # in the service root of " + d.cfg.Environment
+}
