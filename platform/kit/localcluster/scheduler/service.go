@@ -1,0 +1,320 @@
+package scheduler
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
+)
+
+// Service states.
+const (
+	serviceActive   = "ACTIVE"
+	serviceDraining = "DRAINING"
+	serviceInactive = "INACTIVE"
+)
+
+// CreateService adds a service and begins its first deployment.
+func (s *Scheduler) CreateService(ctx context.Context, in *ecs.CreateServiceInput) (types.Service, error) {
+	var out types.Service
+	err := s.request(ctx, func(t *turn) error {
+		cluster, err := t.activeCluster(in.Cluster)
+		if err != nil {
+			return err
+		}
+		name := aws.ToString(in.ServiceName)
+		key := ledger.Key(*cluster.Cluster.ClusterName, name)
+		if old := t.ledger.Services.Get(key); old != nil {
+			switch status := *old.Service.Status; {
+			case status == serviceDraining:
+				return errInvalid("Unable to Start a service that is still Draining.")
+			case status == serviceActive && old.ClientToken != "" && old.ClientToken == aws.ToString(in.ClientToken):
+				out = t.serviceView(old)
+				return nil
+			case status == serviceActive:
+				return errInvalid("Creation of service was not idempotent.")
+			}
+		}
+		def, err := t.activeDefinition(aws.ToString(in.TaskDefinition))
+		if err != nil {
+			return err
+		}
+		svc, err := t.newService(cluster, def, in)
+		if err != nil {
+			return err
+		}
+		t.removeService(key)
+		t.ledger.Services.Put(key, svc)
+		t.begin(svc)
+		t.touch(key)
+		t.settle()
+		out = t.serviceView(svc)
+		return nil
+	})
+	return out, err
+}
+
+// newService is the record of a service as asked for, defaults filled in.
+func (t *turn) newService(cluster *ledger.Cluster, def *ledger.Definition, in *ecs.CreateServiceInput) (*ledger.Service, error) {
+	name, clusterName := aws.ToString(in.ServiceName), *cluster.Cluster.ClusterName
+	deployment, err := deploymentConfig(nil, in.DeploymentConfiguration)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBalancers(in.LoadBalancers, def.Definition); err != nil {
+		return nil, err
+	}
+	svc := &ledger.Service{
+		Cluster: clusterName, ClientToken: aws.ToString(in.ClientToken),
+		Service: types.Service{
+			ServiceArn:  aws.String(t.arn("service/" + clusterName + "/" + name)),
+			ServiceName: aws.String(name), ClusterArn: cluster.Cluster.ClusterArn,
+			Status: aws.String(serviceActive), CreatedAt: aws.Time(t.now),
+			TaskDefinition: def.Definition.TaskDefinitionArn, DesiredCount: aws.ToInt32(in.DesiredCount),
+			DeploymentConfiguration: deployment,
+			DeploymentController:    &types.DeploymentController{Type: types.DeploymentControllerTypeEcs},
+			SchedulingStrategy:      types.SchedulingStrategyReplica,
+			LaunchType:              in.LaunchType, CapacityProviderStrategy: in.CapacityProviderStrategy,
+			LoadBalancers: in.LoadBalancers, NetworkConfiguration: in.NetworkConfiguration,
+			HealthCheckGracePeriodSeconds: in.HealthCheckGracePeriodSeconds,
+			EnableECSManagedTags:          in.EnableECSManagedTags, EnableExecuteCommand: in.EnableExecuteCommand,
+			PlatformVersion: aws.String(platformVersion(in.PlatformVersion)),
+			PlatformFamily:  aws.String(platformFamily(def.Definition)),
+			PropagateTags:   in.PropagateTags, Tags: in.Tags,
+			AvailabilityZoneRebalancing: in.AvailabilityZoneRebalancing,
+			RoleArn:                     in.Role,
+		},
+	}
+	if svc.Service.PropagateTags == "" {
+		svc.Service.PropagateTags = types.PropagateTagsNone
+	}
+	if svc.Service.LaunchType == "" && len(in.CapacityProviderStrategy) == 0 {
+		svc.Service.LaunchType = types.LaunchTypeFargate
+	}
+	if svc.Service.HealthCheckGracePeriodSeconds == nil && len(in.LoadBalancers) > 0 {
+		svc.Service.HealthCheckGracePeriodSeconds = aws.Int32(0)
+	}
+	return svc, nil
+}
+
+// latestPlatform is what LATEST stands for on Fargate.
+const latestPlatform = "1.4.0"
+
+func platformVersion(asked *string) string {
+	if v := aws.ToString(asked); v != "" && v != "LATEST" {
+		return v
+	}
+	return latestPlatform
+}
+
+// UpdateService changes a service. A change of what its tasks are, or
+// forceNewDeployment, begins a new deployment.
+func (s *Scheduler) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput) (types.Service, error) {
+	var out types.Service
+	err := s.request(ctx, func(t *turn) error {
+		svc, err := t.activeService(in.Cluster, in.Service)
+		if err != nil {
+			return err
+		}
+		next := svc.Service
+		if err := t.merge(&next, in); err != nil {
+			return err
+		}
+		redeploy := in.ForceNewDeployment || !sameTasks(svc.Service, next)
+		svc.Service = next
+		if redeploy {
+			t.begin(svc)
+		}
+		t.touchService(svc)
+		t.touch(serviceKey(svc))
+		t.settle()
+		out = t.serviceView(svc)
+		return nil
+	})
+	return out, err
+}
+
+// merge applies what the request names to a copy of the service.
+func (t *turn) merge(svc *types.Service, in *ecs.UpdateServiceInput) error {
+	def := t.definitionByARN(*svc.TaskDefinition)
+	if in.TaskDefinition != nil {
+		named, err := t.activeDefinition(*in.TaskDefinition)
+		if err != nil {
+			return err
+		}
+		def = named
+		svc.TaskDefinition = def.Definition.TaskDefinitionArn
+		svc.PlatformFamily = aws.String(platformFamily(def.Definition))
+	}
+	deployment, err := deploymentConfig(svc.DeploymentConfiguration, in.DeploymentConfiguration)
+	if err != nil {
+		return err
+	}
+	svc.DeploymentConfiguration = deployment
+	if in.LoadBalancers != nil {
+		svc.LoadBalancers = in.LoadBalancers
+	}
+	if def != nil {
+		if err := checkBalancers(svc.LoadBalancers, def.Definition); err != nil {
+			return err
+		}
+	}
+	if in.DesiredCount != nil {
+		svc.DesiredCount = *in.DesiredCount
+	}
+	if in.NetworkConfiguration != nil {
+		svc.NetworkConfiguration = in.NetworkConfiguration
+	}
+	if in.PlatformVersion != nil {
+		svc.PlatformVersion = aws.String(platformVersion(in.PlatformVersion))
+	}
+	if in.CapacityProviderStrategy != nil {
+		svc.CapacityProviderStrategy, svc.LaunchType = in.CapacityProviderStrategy, ""
+		if len(in.CapacityProviderStrategy) == 0 {
+			svc.LaunchType = types.LaunchTypeFargate
+		}
+	}
+	mergeSettings(svc, in)
+	return nil
+}
+
+// mergeSettings applies what does not change the tasks.
+func mergeSettings(svc *types.Service, in *ecs.UpdateServiceInput) {
+	if in.HealthCheckGracePeriodSeconds != nil {
+		svc.HealthCheckGracePeriodSeconds = in.HealthCheckGracePeriodSeconds
+	}
+	if in.EnableECSManagedTags != nil {
+		svc.EnableECSManagedTags = *in.EnableECSManagedTags
+	}
+	if in.EnableExecuteCommand != nil {
+		svc.EnableExecuteCommand = *in.EnableExecuteCommand
+	}
+	if in.PropagateTags != "" {
+		svc.PropagateTags = in.PropagateTags
+	}
+	if in.AvailabilityZoneRebalancing != "" {
+		svc.AvailabilityZoneRebalancing = in.AvailabilityZoneRebalancing
+	}
+}
+
+// sameTasks reports whether two configurations run the same tasks in the same
+// way, so that there is nothing to deploy.
+func sameTasks(a, b types.Service) bool {
+	return *a.TaskDefinition == *b.TaskDefinition &&
+		aws.ToString(a.PlatformVersion) == aws.ToString(b.PlatformVersion) &&
+		a.LaunchType == b.LaunchType &&
+		reflect.DeepEqual(a.LoadBalancers, b.LoadBalancers) &&
+		reflect.DeepEqual(a.NetworkConfiguration, b.NetworkConfiguration) &&
+		reflect.DeepEqual(a.CapacityProviderStrategy, b.CapacityProviderStrategy)
+}
+
+// DeleteService drains a service; it is INACTIVE once its last task has
+// stopped. A service that wants tasks is only deleted by force.
+func (s *Scheduler) DeleteService(ctx context.Context, in *ecs.DeleteServiceInput) (types.Service, error) {
+	var out types.Service
+	err := s.request(ctx, func(t *turn) error {
+		svc, err := t.activeService(in.Cluster, in.Service)
+		if err != nil {
+			return err
+		}
+		if svc.Service.DesiredCount > 0 && !aws.ToBool(in.Force) {
+			return errInvalid("The service cannot be stopped while it is scaled above 0.")
+		}
+		t.supersede(svc)
+		svc.Service.Status, svc.Service.DesiredCount = aws.String(serviceDraining), 0
+		t.touchService(svc)
+		t.touch(serviceKey(svc))
+		out = t.serviceView(svc)
+		return nil
+	})
+	return out, err
+}
+
+// deactivate ends a drained service.
+func (t *turn) deactivate(svc *ledger.Service) {
+	t.written = true
+	svc.Service.Status = aws.String(serviceInactive)
+	for _, dep := range t.deploymentsOf(svc) {
+		t.ledger.Deployments.Delete(*dep.Deployment.Id)
+	}
+	svc.Primary = ""
+	t.touchService(svc)
+}
+
+// removeService drops what an INACTIVE service of the same name left.
+func (t *turn) removeService(key string) {
+	for arn, row := range t.ledger.Rollouts.All {
+		if row.Service == key {
+			t.ledger.Rollouts.Delete(arn)
+		}
+	}
+	for arn, row := range t.ledger.Revisions.All {
+		if row.Service == key {
+			t.ledger.Revisions.Delete(arn)
+		}
+	}
+	t.ledger.Services.Delete(key)
+}
+
+// activeService finds an ACTIVE service by name or ARN.
+func (t *turn) activeService(cluster, service *string) (*ledger.Service, error) {
+	c, err := t.activeCluster(cluster)
+	if err != nil {
+		return nil, err
+	}
+	svc := t.ledger.Services.Get(ledger.Key(*c.Cluster.ClusterName, last(aws.ToString(service))))
+	if svc == nil {
+		return nil, errNoService()
+	}
+	if *svc.Service.Status != serviceActive {
+		return nil, errServiceNotActive()
+	}
+	return svc, nil
+}
+
+// checkBalancers makes sure that the containers and ports exist.
+func checkBalancers(balancers []types.LoadBalancer, def types.TaskDefinition) error {
+	for _, lb := range balancers {
+		if err := checkBalancer(lb, def); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkBalancer(lb types.LoadBalancer, def types.TaskDefinition) error {
+	for _, c := range def.ContainerDefinitions {
+		if *c.Name != aws.ToString(lb.ContainerName) {
+			continue
+		}
+		for _, p := range c.PortMappings {
+			if aws.ToInt32(p.ContainerPort) == aws.ToInt32(lb.ContainerPort) {
+				return nil
+			}
+		}
+		return errInvalid("The container %s did not have a container port %d defined.", *c.Name, aws.ToInt32(lb.ContainerPort))
+	}
+	return errInvalid("The container %s does not exist in the task definition.", aws.ToString(lb.ContainerName))
+}
+
+// taskTags are the tags of a service's tasks: those it propagates and, where
+// wanted, the managed ones.
+func (t *turn) taskTags(svc *ledger.Service, def *ledger.Definition) []types.Tag {
+	var tags []types.Tag
+	switch svc.Service.PropagateTags {
+	case types.PropagateTagsService:
+		tags = append(tags, svc.Service.Tags...)
+	case types.PropagateTagsTaskDefinition:
+		tags = append(tags, def.Tags...)
+	}
+	if svc.Service.EnableECSManagedTags {
+		tags = append(tags,
+			types.Tag{Key: aws.String("aws:ecs:clusterName"), Value: aws.String(svc.Cluster)},
+			types.Tag{Key: aws.String("aws:ecs:serviceName"), Value: svc.Service.ServiceName})
+	}
+	return tags
+}
