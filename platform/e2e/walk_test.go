@@ -218,16 +218,25 @@ func (w *walk) deploy(t *testing.T) {
 }
 
 func (w *walk) broken(t *testing.T) {
-	w.write(t, handler, "package rpc\n\nfunc init() { panic(\"walked into a wall\") }\n")
+	const main = "services/catalog/cmd/catalog/main.go"
+	sound := w.read(t, main)
+	w.edit(t, main,
+		"\t\"context\"\n", "\t\"context\"\n\t\"errors\"\n",
+		"\treturn nil\n}", "\tb.Ready(\"walk\", func(context.Context) error { return errors.New(\"walked into a wall\") })\n\treturn nil\n}")
+	defer w.write(t, main, sound)
+	before := w.release(t)
 	stop := w.poll(t)
 	r := w.mage(t, "deploy", "local", "catalog")
 	if failures := stop(); failures > 0 {
 		t.Errorf("%d requests failed while the broken build was tried", failures)
 	}
-	if r.Code != 1 && r.Code != 3 {
-		t.Errorf("exit code %d, want 3 (rolled back) or 1 (stopped before anything was shifted)", r.Code)
+	if r.Code != 3 {
+		t.Errorf("exit code %d, want 3 (rolled back)", r.Code)
 	}
-	wantIn(t, "the verdict", r.Stdout+r.Stderr, "walked into a wall", "next:")
+	wantIn(t, "the verdict", r.Stdout+r.Stderr, "rolled back", "walked into a wall", "next:")
+	if now := w.release(t); now != before {
+		t.Errorf("release %s serves, want %s as before", now, before)
+	}
 }
 
 // poll reads a product over and over until the returned function is called,
