@@ -8,6 +8,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/slipway-dev/slipway/platform/serve v0.0.0
+	github.com/slipway-dev/slipway/proto v0.0.0
 	go.einride.tech/aip v0.86.3
 	go.uber.org/goleak v1.3.0
 	google.golang.org/genproto v0.0.0-20261026165753-2ffab32bce7e

@@ -450,8 +450,9 @@ type ListProductsRequest struct {
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// An AIP-160 expression over sku, title, state, price.currency_code,
 	// price.units, create_time, update_time and labels, for example
-	// `state = ACTIVE AND price.units < 20 AND labels.color = "red"`. `title:"lamp"`
-	// finds part of a title in any case, `labels:color` any value of a label.
+	// `state = STATE_ACTIVE AND price.units < 20 AND labels.color = "red"`. Texts
+	// and times are quoted. `title:"lamp"` finds part of a title in any case,
+	// `labels:color` any value of a label.
 	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	// One of `name`, `create_time`, `price`, each with ` desc` for the reverse;
 	// `name` if empty. Prices are ordered by currency first.
