@@ -15,6 +15,10 @@ func TestReadmes(t *testing.T) {
 	report(t, check.Readmes(tree(t), 40))
 }
 
+func TestDecisionsAreIndexed(t *testing.T) {
+	report(t, check.Indexed(tree(t), "docs/decisions", "template.md"))
+}
+
 func TestText(t *testing.T) {
 	report(t, check.Text(tree(t), textRules()))
 }

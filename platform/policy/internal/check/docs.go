@@ -149,3 +149,22 @@ func Readmes(t *Tree, limit int) []Finding {
 	}
 	return sorted(found)
 }
+
+// Indexed wants the README of a folder to link every other Markdown file in it,
+// except those named.
+func Indexed(t *Tree, dir string, except ...string) []Finding {
+	readme := dir + "/README.md"
+	linked := map[string]bool{readme: true}
+	for _, line := range prose(t.Files[readme]) {
+		for _, target := range targets(line) {
+			linked[path.Join(dir, target)] = true
+		}
+	}
+	var found []Finding
+	for _, p := range t.Paths() {
+		if path.Dir(p) == dir && path.Ext(p) == ".md" && !linked[p] && !slices.Contains(except, path.Base(p)) {
+			found = append(found, Finding{File: p, What: "is not in " + readme, Mend: "add a line for it there"})
+		}
+	}
+	return found
+}

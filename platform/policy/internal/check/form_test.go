@@ -307,3 +307,14 @@ x
 		"b/README.md: is missing",
 	)
 }
+
+func TestIndexed(t *testing.T) {
+	expect(t, Indexed(parse(t, `
+-- d/README.md --
+[a](a.md)
+-- d/a.md --
+-- d/b.md --
+-- d/template.md --
+-- d/e/c.md --
+`), "d", "template.md"), "d/b.md: is not in d/README.md")
+}
