@@ -1,0 +1,49 @@
+package render
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/event"
+)
+
+// jsonView writes each event as one line of JSON.
+type jsonView struct{ out io.Writer }
+
+func (v *jsonView) event(e event.Event) {
+	line, err := json.Marshal(e)
+	if err != nil { // data that has no JSON form; say so in the stream itself
+		e.Data = event.Notice{Level: event.Warning, Message: err.Error()}
+		line, _ = json.Marshal(e)
+	}
+	v.out.Write(append(line, '\n'))
+}
+
+func (v *jsonView) tick(time.Time) {}
+func (v *jsonView) close()         {}
+
+// quietView writes results, and what went wrong.
+type quietView struct{ out, err io.Writer }
+
+func (v *quietView) event(e event.Event) {
+	switch p := e.Data.(type) {
+	case event.Result:
+		io.WriteString(v.out, complete(clean(p.Text)))
+	case event.LogLine:
+		if p.Wanted {
+			io.WriteString(v.out, complete(clean(wantedText(e, p))))
+		}
+	case event.Verdict:
+		if p.Outcome != event.Completed {
+			io.WriteString(v.err, complete(clean(subject(e)+p.String())))
+		}
+	case event.Notice:
+		if p.Level == event.Failure {
+			io.WriteString(v.err, complete(clean(subject(e)+noticeText(p))))
+		}
+	}
+}
+
+func (v *quietView) tick(time.Time) {}
+func (v *quietView) close()         {}
