@@ -132,7 +132,6 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 		IdleTimeout:       2 * time.Minute, // longer than a load balancer's 60 s, so that it closes first
 		MaxHeaderBytes:    a.cfg.MaxHeaderBytes,
 		ErrorLog:          log.New(serverLog(a.log), "", 0),
-		ConnState:         a.fresh.state,
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 	defer stopWork()
 
 	g.Go(func() error { return served("in-process gRPC", a.internal.Serve(a.loop.listener)) })
-	g.Go(func() error { return served("gRPC", a.public.Serve(l.GRPC)) })
-	g.Go(func() error { return served("HTTP", a.http.Serve(l.HTTP)) })
+	g.Go(func() error { return served("gRPC", a.public.Serve(a.fresh.listen(l.GRPC))) })
+	g.Go(func() error { return served("HTTP", a.http.Serve(a.fresh.listen(l.HTTP))) })
 	for _, w := range a.builder.workers {
 		g.Go(func() error {
 			if err := w.run(work); err != nil && work.Err() == nil {
@@ -81,11 +81,10 @@ func (a *App) drain(ctx context.Context, delay time.Duration) error {
 		<-timer.C // shorter than the timeout, by validation
 	}
 	close(a.stopping)
+	defer a.fresh.drain()()
 	var g errgroup.Group
 	g.Go(func() error { return stopGRPC(ctx, a.public) })
 	g.Go(func() error {
-		stopFresh := a.fresh.drain()
-		defer stopFresh()
 		if err := a.http.Shutdown(ctx); err != nil {
 			return errors.Join(errDrainTimeout, a.http.Close())
 		}
