@@ -19,7 +19,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Store keeps target groups and rules between runs. Nil keeps nothing.
 	Store Store
-	// OnHealthChange is called after a target's state has changed, one call at
+	// OnHealthChange is called after a target's state or its reason changed, one call at
 	// a time for each target and in order. It must not block.
 	OnHealthChange func(groupARN, id string, health TargetHealth)
 }

@@ -93,6 +93,9 @@ func (g *Gateway) newProxy(gr *group, t *target) *httputil.ReverseProxy {
 		ErrorLog:   slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 		ModifyResponse: func(res *http.Response) error {
 			f := res.Request.Context().Value(flightKey{}).(*flight)
+			if gr.protocol == GRPC {
+				separateTrailers(res)
+			}
 			f.status, f.response = res.StatusCode, res
 			return nil
 		},
@@ -144,6 +147,29 @@ type emptyBody struct{}
 
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
 func (emptyBody) Close() error             { return nil }
+
+// separateTrailers turns a "Trailers-Only" gRPC response, a status in the place
+// of the headers, into headers and trailers. Passed on as it is, its headers
+// would be flushed before the end of the stream, and clients would miss the
+// trailers.
+func separateTrailers(res *http.Response) {
+	if res.Header.Get("Grpc-Status") == "" {
+		return
+	}
+	if res.Trailer == nil {
+		res.Trailer = http.Header{}
+	}
+	for name, values := range res.Header {
+		switch name {
+		case "Content-Type", "Content-Length", "Date", "Server":
+		default:
+			res.Trailer[name] = values
+			delete(res.Header, name)
+		}
+	}
+	res.Header.Del("Content-Length")
+	res.ContentLength = -1
+}
 
 // listenPort is the port of the listener that took the request.
 func listenPort(r *http.Request) string {
