@@ -61,7 +61,7 @@ func callRules() []check.CallRule {
 			Package:   "github.com/aws/aws-sdk-go-v2/service/...",
 			Functions: []string{"New", "NewFromConfig"},
 			In: func(f *check.GoFile) bool {
-				return !f.Test && !f.Below("platform/kit/internal")
+				return !f.Test && !f.Below("platform/kit/internal", "platform/kit/localcluster/provision")
 			},
 			Mend: "take a consumer-side interface; kit/internal holds the adapter that talks to an endpoint",
 		},

@@ -46,7 +46,7 @@ module example.com/x/a
 -- a/inner/inner.go --
 package inner
 -- a/nested/go.mod --
-module example.com/x/a/nested
+module example.com/n
 -- a/nested/n_test.go --
 package nested
 -- a/testdata/broken.go --
@@ -67,7 +67,7 @@ package main
 	}
 	want := []string{
 		"a/inner/inner.go example.com/x/a/inner",
-		"a/nested/n_test.go example.com/x/a/nested",
+		"a/nested/n_test.go example.com/n",
 		"gen.go ",
 		"magefile.go ",
 	}

@@ -23,6 +23,9 @@ import "m.x/mac"
 -- kernel/kernel.go --
 package kernel
 import "m.x/store"
+-- kernel/kernel_test.go --
+package kernel
+import "m.x/mac/deep"
 -- store/store.go --
 package store
 import "database/sql"
@@ -77,6 +80,9 @@ func TestImports(t *testing.T) {
 		"test files count on request": {
 			rule: ImportRule{From: []string{"m.x/shop"}, Deny: []string{"m.x/fake"}, Tests: true},
 			want: []string{"m.x/shop -> m.x/fake"},
+		},
+		"test files of what is imported do not count": {
+			rule: ImportRule{From: []string{"m.x/shop"}, Deny: []string{"m.x/mac/deep"}, Tests: true},
 		},
 		"test files do not count otherwise": {
 			rule: ImportRule{From: []string{"m.x/shop"}, Deny: []string{"m.x/fake"}},
