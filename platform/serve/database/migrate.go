@@ -20,9 +20,9 @@ type Migration struct {
 	Duration time.Duration
 }
 
-// migrationLock is the key of the session advisory lock migrations hold. A
-// service has its own database, so one number serves all.
 const (
+	// migrationLock is the key of the session advisory lock migrations hold. A
+	// service has its own database, so one number serves all.
 	migrationLock = 7_365_726_965
 	lockPoll      = 100 * time.Millisecond
 	unlockTimeout = 5 * time.Second
@@ -56,7 +56,7 @@ func Migrate(ctx context.Context, c Config, migrations fs.FS) (applied []Migrati
 	}
 	results, err := provider.Up(ctx)
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
-		results = partial.Applied
+		results, err = partial.Applied, fmt.Errorf("%s: %w", partial.Failed.Source.Path, partial.Err)
 	}
 	for _, r := range results {
 		applied = append(applied, Migration{Version: r.Source.Version, Source: r.Source.Path, Duration: r.Duration})
