@@ -13,9 +13,9 @@ import (
 // How long and how many stopped tasks are kept, so that DescribeTasks can
 // explain a failure; ECS keeps them an hour.
 const (
-	keepStopped    = time.Hour
-	maxStopped     = 1000
-	retryReports   = time.Second
+	keepStopped  = time.Hour
+	maxStopped   = 1000
+	retryReports = time.Second
 )
 
 // Tick does what is due now: health checks after the grace period, starts
