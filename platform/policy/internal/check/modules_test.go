@@ -60,6 +60,10 @@ func TestModules(t *testing.T) {
 			old: "host.com/x v1.2.0\n\thost.com/y v1.1.0", new: "host.com/x v1.10.0\n\thost.com/y v1.1.0",
 			want: []string{"a/go.mod:6: requires host.com/x v1.2.0, and b/c requires v1.10.0"},
 		},
+		"two versions, the newer one first": {
+			old: "require (\n\thost.com/x v1.2.0\n\thost.com/y v1.0.0", new: "require (\n\thost.com/x v1.10.0\n\thost.com/y v1.0.0",
+			want: []string{"b/c/go.mod:6: requires host.com/x v1.2.0, and a requires v1.10.0"},
+		},
 		"a module at the root": {
 			old: "-- a/go.mod --", new: "-- go.mod --\nmodule m\n\ngo 1.26.0\n-- a/go.mod --",
 			want: []string{"go.mod: is a module at the root"},
