@@ -46,13 +46,18 @@ func (w *watch) failed(ctx context.Context, ours *Deployment) Verdict {
 	v := w.verdict(ctx, event.Failed, ours)
 	v.Summary = fmt.Sprintf("release %s of %s failed in %s and was not put back", v.Release, v.Service, v.Env)
 	switch {
+	case ours.State == StateRollbackFailed && strings.Contains(ours.Reason, "No rollback candidate"):
+		v.Summary = fmt.Sprintf("release %s of %s failed in %s, where no release was completely rolled out before that could be put back", v.Release, v.Service, v.Env)
 	case ours.State == StateRollbackFailed:
 		v.Summary = fmt.Sprintf("release %s of %s failed in %s, and so did putting the release before it back", v.Release, v.Service, v.Env)
 	case ours.State == StateStopped && ours.Breaker != "TRIGGERED" && ours.Failures == 0:
 		v.Summary = fmt.Sprintf("the rollout of release %s of %s to %s was stopped from outside", v.Release, v.Service, v.Env)
 	}
 	w.explain(ctx, &v, ours)
-	v.Next = []string{w.d.command("rollback", v.Service), w.d.command("logs", v.Service)}
+	v.Next = []string{w.d.command("logs", v.Service)}
+	if !strings.Contains(ours.Reason, "No rollback candidate") {
+		v.Next = append([]string{w.d.command("rollback", v.Service)}, v.Next...)
+	}
 	return v
 }
 

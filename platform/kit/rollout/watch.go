@@ -16,6 +16,10 @@ const (
 	// blind is how long reads may fail before the watch gives up; a restart of
 	// the embedded cluster or a throttled API is shorter.
 	blind = time.Minute
+	// recent is how many deployments a look lists: ours and a few later ones.
+	recent = 5
+	// settleFor is how long our deployment may be listed after a later one.
+	settleFor = 2 * time.Second
 )
 
 // Watch watches the newest deployment of a service to its end, whoever began
@@ -102,7 +106,7 @@ func (w *watch) look(ctx context.Context) (ours *Deployment, later *Deployment, 
 	if err != nil {
 		return nil, nil, err
 	}
-	deployments, err := w.d.cfg.ECS.Deployments(ctx, c.Cluster, c.ECSService, 20)
+	deployments, err := w.d.cfg.ECS.Deployments(ctx, c.Cluster, c.ECSService, recent)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -119,6 +123,13 @@ func (w *watch) look(ctx context.Context) (ours *Deployment, later *Deployment, 
 		w.arn, w.since = ours.ARN, ours.CreatedAt
 	}
 	later = w.takenOver(ours, deployments)
+	if ours == nil && w.arn != "" { // pushed out of the list by later ones
+		dep, err := w.d.cfg.ECS.Deployment(ctx, w.arn)
+		if err != nil {
+			return nil, nil, err
+		}
+		ours = &dep
+	}
 	w.tell(ctx, service, ours)
 	return ours, later, nil
 }
@@ -143,7 +154,7 @@ func (w *watch) judge(ctx context.Context, ours, later *Deployment, waited time.
 	if ours == nil {
 		// ECS may list a later deployment first; ours counts as superseded only
 		// if it stays out of sight.
-		if later != nil && waited > 2*time.Second {
+		if later != nil && waited > settleFor {
 			return w.superseded(ctx, nil, later), true
 		}
 		return Verdict{}, false
