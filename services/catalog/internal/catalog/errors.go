@@ -18,7 +18,7 @@ var (
 	ErrPageToken     = define(errs.InvalidArgument, "INVALID_PAGE_TOKEN", "the page token is not one this method gave for this request; start again without it")
 	ErrPageSize      = define(errs.InvalidArgument, "INVALID_PAGE_SIZE", "the page size must not be negative")
 	ErrOrder         = define(errs.InvalidArgument, "INVALID_ORDER_BY", "order_by must be one of name, create_time, price, each optionally followed by desc")
-	ErrFilter        = define(errs.InvalidArgument, "INVALID_FILTER", "the filter cannot be understood")
+	ErrFilter        = define(errs.InvalidArgument, "INVALID_FILTER", "the filter cannot be used; it compares sku, title, state, price.currency_code, price.units, create_time, update_time and labels.KEY with constants")
 	ErrUpdateMask    = define(errs.InvalidArgument, "INVALID_UPDATE_MASK", "the update mask names a field that cannot be updated")
 	ErrQueryRequired = define(errs.InvalidArgument, "QUERY_REQUIRED", "a search needs at least one word")
 )

@@ -59,6 +59,10 @@ func (c Content) Validate() error {
 	}
 	err := *ErrInvalid
 	err.Fields = fields
+	err.Message = fields[0].Path + ": " + fields[0].Description
+	if more := len(fields) - 1; more > 0 {
+		err.Message += fmt.Sprintf(" (and %d more)", more)
+	}
 	return &err
 }
 

@@ -3,6 +3,7 @@ package rpc
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -61,15 +62,33 @@ func explain(err error) string {
 		}
 		err = inner
 	}
+	if errors.Is(err, io.EOF) {
+		return "ends too early"
+	}
 	detailed, ok := err.(interface { //nolint:errorlint // err is the end of its chain
 		Message() string
 		Position() filtering.Position
 	})
 	if !ok {
-		return err.Error()
+		return plain(err.Error())
 	}
 	at := detailed.Position()
 	return fmt.Sprintf("%s at line %d, column %d", detailed.Message(), at.Line, at.Column)
+}
+
+// plain drops what the type checker says of its own workings.
+func plain(text string) string {
+	for _, step := range []string{"check call expr: ", "check select expr: "} {
+		text = strings.ReplaceAll(text, step, "")
+	}
+	if strings.HasSuffix(text, "'"+filtering.FunctionFuzzyAnd+"'") {
+		return "needs AND or OR between two conditions"
+	}
+	if operator, ok := strings.CutPrefix(text, "no matching overload found for calling "); ok {
+		operator, _, _ = strings.Cut(operator, " with ")
+		return "cannot use " + operator + " between values of these types"
+	}
+	return text
 }
 
 func convert(e *expr.Expr) (catalog.Filter, error) {
