@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -31,8 +31,7 @@ type App struct {
 	builder   *Builder
 
 	public   *grpc.Server // the gRPC port
-	internal *grpc.Server // the gateway's, without connection limits
-	loop     *loop
+	internal channel      // the gateway's way to the same methods
 	http     *http.Server
 	fresh    *freshConns
 	stopping chan struct{} // closed when long streams must end
@@ -56,7 +55,7 @@ func Complete(ctx context.Context, svc Service, environ map[string]string, logs 
 	}
 	a := &App{cfg: cfg, log: newLogger(logs, cfg), validator: newValidator(), fresh: newFreshConns(), stopping: make(chan struct{})}
 	if err := a.complete(ctx, svc); err != nil {
-		a.close()
+		a.close(ctx)
 		return nil, err
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "configured", slog.Attr{Key: "config", Value: describe(&cfg, &cfg.Database, svc.Config)})
@@ -78,23 +77,20 @@ func (a *App) complete(ctx context.Context, svc Service) error {
 	}
 	a.builder = b
 	a.ready = newReadiness(b.checks, a.log)
-	a.buildGRPC(svc.Name)
-	loop, err := newLoop()
-	if err != nil {
-		return fmt.Errorf("connect gateway: %w", err)
+	if err := a.buildGRPC(svc.Name); err != nil {
+		return err
 	}
-	a.loop = loop
 	return a.buildHTTP(ctx, svc)
 }
 
 // buildGRPC makes the two gRPC servers. The gateway has one of its own so that
 // REST requests are answered while the public one already says goodbye.
-func (a *App) buildGRPC(domain string) {
+func (a *App) buildGRPC(domain string) error {
 	l := limits{unary: a.cfg.RequestTimeout, unaryMax: a.cfg.RequestTimeoutMax, stream: a.cfg.StreamTimeout}
 	options := append(chainOptions(chain(a.log, "grpc", domain, l, a.validator)),
 		grpc.MaxRecvMsgSize(a.cfg.MaxRequestBytes),
-		grpc.MaxHeaderListSize(uint32(a.cfg.MaxHeaderBytes)), //nolint:gosec // validated to be small
-		grpc.ConnectionTimeout(5*time.Second),                // a silent connection must not hold up the drain
+		grpc.MaxHeaderListSize(uint32(a.cfg.MaxHeaderBytes)),
+		grpc.ConnectionTimeout(5*time.Second), // a silent connection must not hold up the drain
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge:      a.cfg.MaxConnectionAge,
 			MaxConnectionAgeGrace: a.cfg.StreamTimeout,
@@ -105,22 +101,28 @@ func (a *App) buildGRPC(domain string) {
 	)
 	a.public = grpc.NewServer(options...)
 	// JSON is larger than the message it holds, so the body's limit is enough here.
-	a.internal = grpc.NewServer(append(chainOptions(chain(a.log, "rest", domain, l, a.validator)),
+	internal := grpc.NewServer(append(chainOptions(chain(a.log, "rest", domain, l, a.validator)),
 		grpc.MaxRecvMsgSize(2*a.cfg.MaxRequestBytes))...)
 	names := make(map[string]bool)
 	for _, r := range a.builder.registrations {
 		names[r.desc.ServiceName] = true
 		a.public.RegisterService(r.desc, r.impl)
-		a.internal.RegisterService(r.desc, r.impl)
+		internal.RegisterService(r.desc, r.impl)
 	}
 	healthpb.RegisterHealthServer(a.public, &health{ready: a.ready, services: names, stopping: a.stopping})
 	reflection.Register(a.public)
+	loop, err := newLoop(internal)
+	if err != nil {
+		return fmt.Errorf("connect gateway: %w", err)
+	}
+	a.internal = loop
+	return nil
 }
 
 func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 	problems := &httpErrors{domain: svc.Name}
 	mux := newGateway(problems)
-	if err := registerGateways(ctx, mux, a.loop, a.builder.gateways); err != nil {
+	if err := registerGateways(ctx, mux, a.internal, a.builder.gateways); err != nil {
 		return fmt.Errorf("register REST routes: %w", err)
 	}
 	a.http = &http.Server{
@@ -131,7 +133,7 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute, // longer than a load balancer's 60 s, so that it closes first
 		MaxHeaderBytes:    a.cfg.MaxHeaderBytes,
-		ErrorLog:          log.New(serverLog(a.log), "", 0),
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	return nil
 }
@@ -144,12 +146,12 @@ func (a *App) Handler() http.Handler { return a.http.Handler }
 func (a *App) Run(ctx context.Context) error {
 	httpListener, err := a.listen(ctx, "HTTP_PORT", a.cfg.HTTPPort)
 	if err != nil {
-		a.close()
+		a.close(ctx)
 		return err
 	}
 	grpcListener, err := a.listen(ctx, "GRPC_PORT", a.cfg.GRPCPort)
 	if err != nil {
-		a.close()
+		a.close(ctx)
 		return errors.Join(err, httpListener.Close())
 	}
 	return a.Serve(ctx, Listeners{HTTP: httpListener, GRPC: grpcListener})
@@ -157,7 +159,7 @@ func (a *App) Run(ctx context.Context) error {
 
 func (a *App) listen(ctx context.Context, variable string, port int) (net.Listener, error) {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(a.cfg.BindAddress, fmt.Sprint(port)))
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(a.cfg.BindAddress, strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("bind %s: %w\nnext: set %s to a free port, or 0 to take any", variable, err, variable)
 	}
@@ -165,10 +167,9 @@ func (a *App) listen(ctx context.Context, variable string, port int) (net.Listen
 }
 
 // close releases what Complete made. Servers that never served need nothing.
-func (a *App) close() {
-	if a.loop != nil {
-		_ = a.loop.Close()
-		_ = a.loop.listener.Close()
+func (a *App) close(ctx context.Context) {
+	if a.internal != nil {
+		_ = a.internal.stop(ctx) // nothing runs any more
 	}
 	if a.pool != nil {
 		a.pool.Close()

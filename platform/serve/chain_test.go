@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -13,7 +12,7 @@ func TestChainKeepsItsOrder(t *testing.T) {
 	t.Parallel()
 	const want = "request_id > logging > errors > recovery > deadline > validation"
 	var names []string
-	for _, in := range chain(slog.New(slog.NewJSONHandler(io.Discard, nil)), "grpc", "x", limits{}, newValidator()) {
+	for _, in := range chain(slog.New(slog.DiscardHandler), "grpc", "x", limits{}, newValidator()) {
 		if in.unary == nil || in.stream == nil {
 			t.Errorf("interceptor %s does not cover unary calls and streams", in.name)
 		}

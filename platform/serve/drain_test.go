@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -121,7 +122,7 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Errorf("first message: %v", err)
 	}
-	if _, err := stream.Recv(); err != io.EOF {
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("the running stream was lost: %v", err)
 	}
 	wg.Wait()
@@ -226,7 +227,7 @@ func TestWorkers(t *testing.T) {
 		b.Go("until told", func(ctx context.Context) error { <-ctx.Done(); ended = true; return ctx.Err() })
 		return nil
 	}
-	r := start(t, svc, nil)
+	r := start(t, svc, map[string]string{"DRAIN_DELAY": "0s"})
 	until(t, "ready", func() bool { return probe(http.DefaultClient, r.web) == http.StatusOK })
 	http.DefaultClient.CloseIdleConnections()
 	r.cancel()
@@ -244,6 +245,7 @@ func TestWorkers(t *testing.T) {
 
 // post sends one REST request and wants 200.
 func post(t *testing.T, client *http.Client, base, body string) error {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/echo", strings.NewReader(body))
 	if err != nil {
 		return err
@@ -262,7 +264,7 @@ func post(t *testing.T, client *http.Client, base, body string) error {
 
 // probe is the status of /healthz, 0 if nothing answers.
 func probe(client *http.Client, base string) int {
-	resp, err := client.Get(base + "/healthz") //nolint:noctx // a local probe
+	resp, err := client.Get(base + "/healthz")
 	if err != nil {
 		return 0
 	}

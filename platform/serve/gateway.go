@@ -2,8 +2,6 @@ package serve
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"math"
 	"net"
 	"strings"
@@ -19,7 +17,12 @@ import (
 // every interceptor running.
 type channel interface {
 	grpc.ClientConnInterface
-	io.Closer
+
+	// serve lets calls through until stop.
+	serve() error
+	// stop ends the calls, the running ones when ctx does. It may be called
+	// without serve and more than once.
+	stop(ctx context.Context) error
 }
 
 // loopBuffer is the size in bytes of the in-memory connection's buffer.
@@ -28,10 +31,14 @@ const loopBuffer = 256 << 10
 // loop is a channel over an in-memory connection to a gRPC server of its own.
 type loop struct {
 	*grpc.ClientConn
+
+	server   *grpc.Server
 	listener *bufconn.Listener
 }
 
-func newLoop() (*loop, error) {
+var _ channel = (*loop)(nil)
+
+func newLoop(server *grpc.Server) (*loop, error) {
 	listener := bufconn.Listen(loopBuffer)
 	conn, err := grpc.NewClient("passthrough:///loop",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -44,7 +51,16 @@ func newLoop() (*loop, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the caller names the step
 	}
-	return &loop{ClientConn: conn, listener: listener}, nil
+	return &loop{ClientConn: conn, server: server, listener: listener}, nil
+}
+
+func (l *loop) serve() error { return served("in-process gRPC", l.server.Serve(l.listener)) }
+
+func (l *loop) stop(ctx context.Context) error {
+	_ = l.Close() // fails only if it is closed already
+	err := stopGRPC(ctx, l.server)
+	_ = l.listener.Close() // the server closes it only if it served
+	return err
 }
 
 // markReachedUnary notes that the request got to gRPC, whose logging
@@ -63,7 +79,7 @@ func markReachedStream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 // Authorization and X-Forwarded-* pass by the gateway's own rule.
 var (
 	requestHeaders = map[string]string{ //nolint:gochecknoglobals // a constant table
-		requestIDHeader:   requestIDKey,
+		"X-Request-Id":    requestIDKey,
 		"Idempotency-Key": "idempotency-key",
 		"If-Match":        "if-match",
 		"If-None-Match":   "if-none-match",
@@ -109,19 +125,8 @@ func newGateway(errors *httpErrors) *runtime.ServeMux {
 func registerGateways(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface, all []Registrar) error {
 	for _, register := range all {
 		if err := register(ctx, mux, conn); err != nil {
-			return err //nolint:wrapcheck // the caller names the step
+			return err
 		}
 	}
 	return nil
-}
-
-// serverLog adapts slog to the loggers of net/http.
-func serverLog(log *slog.Logger) *httpLog { return &httpLog{log} }
-
-type httpLog struct{ log *slog.Logger }
-
-// Write takes one line of net/http's log.
-func (l *httpLog) Write(p []byte) (int, error) {
-	l.log.LogAttrs(context.Background(), slog.LevelWarn, "http server", slog.String("detail", strings.TrimSpace(string(p))))
-	return len(p), nil
 }

@@ -49,6 +49,7 @@ type handler struct {
 	bodyTimeout time.Duration
 }
 
+// ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.ready.draining.Load() {
 		// Clients open their next connection elsewhere. Idle connections are
@@ -126,10 +127,12 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, x *exchange) boo
 // all of it is there, so that a long answer is not cut off.
 type body struct {
 	io.ReadCloser
+
 	control  *http.ResponseController
 	exchange *exchange
 }
 
+// Read notes what went wrong.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == nil {
@@ -149,9 +152,11 @@ func (b *body) Read(p []byte) (int, error) {
 // statusRecorder remembers the answer's status for the log.
 type statusRecorder struct {
 	http.ResponseWriter
+
 	code int
 }
 
+// WriteHeader notes the first status.
 func (s *statusRecorder) WriteHeader(code int) {
 	if s.code == 0 {
 		s.code = code
@@ -159,6 +164,7 @@ func (s *statusRecorder) WriteHeader(code int) {
 	s.ResponseWriter.WriteHeader(code)
 }
 
+// Write notes the status that net/http implies.
 func (s *statusRecorder) Write(p []byte) (int, error) {
 	if s.code == 0 {
 		s.code = http.StatusOK

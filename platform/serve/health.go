@@ -16,18 +16,21 @@ const watchInterval = time.Second
 // whole server ("") and for every registered service alike.
 type health struct {
 	healthpb.UnimplementedHealthServer
+
 	ready    *readiness
 	services map[string]bool
 	stopping <-chan struct{} // closed when streams must end
 }
 
+// Check answers with the status now.
 func (h *health) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	if !h.knows(req.GetService()) {
-		return nil, status.Error(codes.NotFound, "unknown service")
+		return nil, status.Error(codes.NotFound, "unknown service") //nolint:wrapcheck // the protocol's answer
 	}
 	return &healthpb.HealthCheckResponse{Status: h.status(ctx)}, nil
 }
 
+// List answers with the status of every service.
 func (h *health) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	now := h.status(ctx)
 	all := map[string]*healthpb.HealthCheckResponse{"": {Status: now}}
@@ -57,7 +60,7 @@ func (h *health) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStrea
 		case <-stream.Context().Done():
 			return status.FromContextError(stream.Context().Err()).Err()
 		case <-h.stopping:
-			return status.Error(codes.Unavailable, "the server is shutting down")
+			return status.Error(codes.Unavailable, "the server is shutting down") //nolint:wrapcheck // the stream's end
 		case <-tick.C:
 		}
 	}

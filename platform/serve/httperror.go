@@ -22,7 +22,7 @@ type httpErrors struct {
 }
 
 // fromGateway answers an error of a call, or of the gateway before the call.
-func (h *httpErrors) fromGateway(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+func (h *httpErrors) fromGateway(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
 	x := exchangeOf(ctx)
 	st := status.Convert(err)
 	switch {
@@ -79,5 +79,5 @@ func (h *httpErrors) write(w http.ResponseWriter, code int, st *status.Status) {
 		}
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // a client that is gone is nobody's error
+	_, _ = w.Write(body) //nolint:gosec // JSON with nosniff; a client that is gone is nobody's error
 }

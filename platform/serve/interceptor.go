@@ -58,9 +58,11 @@ func infrastructure(method string) bool {
 // streamContext replaces a stream's context.
 type streamContext struct {
 	grpc.ServerStream
+
 	ctx context.Context //nolint:containedctx // the only way to change a stream's context
 }
 
+// Context is the replaced one.
 func (s *streamContext) Context() context.Context { return s.ctx }
 
 // deadlines gives a call without a deadline the default one and shortens one

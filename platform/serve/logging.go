@@ -23,17 +23,20 @@ func newLogger(w io.Writer, cfg Config) *slog.Logger {
 // contextHandler adds what the context knows to each record.
 type contextHandler struct{ slog.Handler }
 
+// Handle adds the request id.
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id := RequestID(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
 	}
-	return h.Handler.Handle(ctx, r)
+	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // a handler's error passes as it is
 }
 
+// WithAttrs keeps the wrapping.
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return contextHandler{h.Handler.WithAttrs(attrs)}
 }
 
+// WithGroup keeps the wrapping.
 func (h contextHandler) WithGroup(name string) slog.Handler {
 	return contextHandler{h.Handler.WithGroup(name)}
 }

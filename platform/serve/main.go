@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -159,7 +160,7 @@ func (c Command) healthcheck(ctx context.Context, svc Service) error {
 			host = "::1"
 		}
 	}
-	url := "http://" + net.JoinHostPort(host, fmt.Sprint(cfg.HTTPPort)) + "/healthz"
+	url := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.HTTPPort)) + "/healthz"
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)

@@ -108,7 +108,7 @@ func TestSecondSignalKills(t *testing.T) {
 
 func TestHealthcheckCommand(t *testing.T) {
 	t.Parallel()
-	r := start(t, newEcho().service(), nil)
+	r := start(t, newEcho().service(), map[string]string{"DRAIN_DELAY": "0s"})
 	port := "HTTP_PORT=" + r.web[strings.LastIndex(r.web, ":")+1:]
 	until(t, "ready", func() bool {
 		code, _, _ := command(t, newEcho().service(), []string{"healthcheck"}, port, "BIND_ADDRESS=0.0.0.0")

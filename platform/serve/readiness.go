@@ -110,5 +110,5 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func writeJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(v) //nolint:errchkjson // the client may be gone; the types are ours
 }

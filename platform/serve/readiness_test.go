@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -16,7 +15,7 @@ func TestReadinessIsCachedBriefly(t *testing.T) {
 	calls := 0
 	var fail error
 	r := newReadiness([]check{{name: "database", fn: func(context.Context) error { calls++; return fail }}},
-		slog.New(slog.NewJSONHandler(io.Discard, nil)))
+		slog.New(slog.DiscardHandler))
 	r.now = func() time.Time { return now }
 
 	for step, tc := range []struct {
@@ -51,7 +50,7 @@ func TestReadinessAsksOnceForManyProbers(t *testing.T) {
 		defer mu.Unlock()
 		calls++
 		return ctx.Err()
-	}}}, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	}}}, slog.New(slog.DiscardHandler))
 	gone, cancel := context.WithCancel(t.Context())
 	cancel() // a prober that went away must not make the process unready
 	var wg sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 // requestIDKey is the metadata key; over HTTP the header X-Request-Id.
 const (
 	requestIDKey    = "x-request-id"
-	requestIDHeader = "X-Request-Id"
+	requestIDHeader = "X-Request-ID"
 	requestIDMax    = 128
 )
 

@@ -21,13 +21,13 @@ var errDrainTimeout = errors.New("drain: requests were still running after SHUTD
 // or worker that fails ends the rest at once. Serve owns the listeners and may
 // be called once.
 func (a *App) Serve(ctx context.Context, l Listeners) error {
-	defer a.close()
 	background := context.WithoutCancel(ctx)
+	defer a.close(background)
 	g, failed := errgroup.WithContext(background)
 	work, stopWork := context.WithCancel(background)
 	defer stopWork()
 
-	g.Go(func() error { return served("in-process gRPC", a.internal.Serve(a.loop.listener)) })
+	g.Go(a.internal.serve)
 	g.Go(func() error { return served("gRPC", a.public.Serve(a.fresh.listen(l.GRPC))) })
 	g.Go(func() error { return served("HTTP", a.http.Serve(a.fresh.listen(l.HTTP))) })
 	for _, w := range a.builder.workers {
@@ -92,7 +92,7 @@ func (a *App) drain(ctx context.Context, delay time.Duration) error {
 	})
 	err := g.Wait()
 	// Nobody is left to call it, so this is quick unless the time is up.
-	err = errors.Join(err, a.loop.Close(), stopGRPC(ctx, a.internal))
+	err = errors.Join(err, a.internal.stop(ctx))
 	a.log.LogAttrs(ctx, slog.LevelInfo, "drained", slog.Duration("took", time.Since(start)))
 	return err
 }

@@ -62,9 +62,14 @@ type statusError struct {
 	cause  error
 }
 
-func (e *statusError) Error() string              { return e.status.String() }
+// Error is the status in words, without the cause.
+func (e *statusError) Error() string { return e.status.String() }
+
+// GRPCStatus is what gRPC sends.
 func (e *statusError) GRPCStatus() *status.Status { return e.status }
-func (e *statusError) Unwrap() error              { return e.cause }
+
+// Unwrap gives the cause to the log.
+func (e *statusError) Unwrap() error { return e.cause }
 
 // translate turns what a handler returned into a status that is fit for
 // callers: a classed error with its details, a context's end, a database out of

@@ -76,7 +76,7 @@ func (v *validator) validate(m proto.Message) error {
 	if more := len(invalid.Violations) - 1; more > 0 {
 		out.Message += fmt.Sprintf(" (and %d more)", more)
 	}
-	return out
+	return out //nolint:wrapcheck // made here
 }
 
 // validation refuses requests that break the rules of their proto.
@@ -103,9 +103,11 @@ func validation(v *validator) interceptor {
 // validatedStream validates each message it receives.
 type validatedStream struct {
 	grpc.ServerStream
+
 	validator *validator
 }
 
+// RecvMsg refuses an invalid message.
 func (s *validatedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err //nolint:wrapcheck // io.EOF and transport statuses pass as they are

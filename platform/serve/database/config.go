@@ -106,7 +106,7 @@ type secretValue struct {
 	Port     json.Number `json:"port"`
 	Name     string      `json:"dbname"`
 	Username string      `json:"username"`
-	Password string      `json:"password"` //nolint:gosec // the form of the secret, not a secret
+	Password string      `json:"password"`
 }
 
 // secret decodes c.Secret. Its errors never quote the input.

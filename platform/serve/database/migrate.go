@@ -89,6 +89,7 @@ func migrationDir(fsys fs.FS) (fs.FS, error) {
 // the holder would wait for that snapshot for ever.
 type sessionLock struct{}
 
+// SessionLock takes the lock or waits until ctx ends.
 func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	for {
 		var got bool
@@ -108,6 +109,7 @@ func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 	}
 }
 
+// SessionUnlock releases the lock, also after ctx has ended.
 func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 	defer cancel()

@@ -168,7 +168,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Is reports whether target is an *Error of the same kind and reason, so that
 // a package may declare its errors once and callers compare with errors.Is.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is compares this link of the chain alone
+	t, ok := target.(*Error)
 	return ok && t.Kind == e.Kind && t.Reason == e.Reason
 }
 

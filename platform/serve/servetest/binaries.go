@@ -15,8 +15,8 @@ import (
 // beside it; the newest wins, but PATH comes first.
 func findBinaries(_ context.Context) (string, error) {
 	if initdb, err := exec.LookPath("initdb"); err == nil {
-		if real, err := filepath.EvalSymlinks(initdb); err == nil && complete(filepath.Dir(real)) {
-			return filepath.Dir(real), nil
+		if resolved, err := filepath.EvalSymlinks(initdb); err == nil && complete(filepath.Dir(resolved)) {
+			return filepath.Dir(resolved), nil
 		}
 	}
 	for _, pattern := range []string{

@@ -65,25 +65,25 @@ func (s *sharedServer) stop() error {
 // SLIPWAY_TEST_DATABASE_URL names, else one started for this test process from
 // installed binaries or, where there are none, from downloaded ones. It ends
 // with the process, however that ends.
-func Postgres(t testing.TB) string {
-	t.Helper()
+func Postgres(tb testing.TB) string {
+	tb.Helper()
 	base, err := shared.url()
 	if err != nil {
-		t.Fatalf("start postgres: %v", err)
+		tb.Fatalf("start postgres: %v", err)
 	}
 	name := "test_" + strings.ToLower(rand.Text()[:16])
-	if err := execute(t.Context(), base, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
-		t.Fatalf("create test database: %v", err)
+	if err := execute(tb.Context(), base, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		tb.Fatalf("create test database: %v", err)
 	}
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
+	tb.Cleanup(func() {
+		ctx := context.WithoutCancel(tb.Context())
 		if err := execute(ctx, base, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("drop test database: %v", err)
+			tb.Errorf("drop test database: %v", err)
 		}
 	})
 	u, err := url.Parse(base)
 	if err != nil {
-		t.Fatalf("parse %s: not a URL", databaseURLVariable)
+		tb.Fatalf("parse %s: not a URL", databaseURLVariable)
 	}
 	u.Path = "/" + name
 	return u.String()

@@ -76,12 +76,12 @@ func (s *server) start(ctx context.Context, bin string, account *syscall.Credent
 	if err != nil {
 		return fmt.Errorf("create server log: %w", err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the server has its own handle
 	stdin, life, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make pipe: %w", err)
 	}
-	defer stdin.Close()
+	defer func() { _ = stdin.Close() }() // likewise
 	//nolint:noctx // the server outlives the context it is started under
 	cmd := exec.Command("/bin/sh", "-c", supervise, "postgres", filepath.Join(bin, "postgres"), s.dir)
 	prepare(cmd, s.dir, account)

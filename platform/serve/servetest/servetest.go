@@ -50,8 +50,8 @@ const stopTimeout = "10s"
 // Start completes and runs the service and stops it, with a drain, when the
 // test ends. A service with migrations gets a fresh, migrated database. At most
 // one Options may be given.
-func Start(t testing.TB, svc serve.Service, options ...Options) *Server {
-	t.Helper()
+func Start(tb testing.TB, svc serve.Service, options ...Options) *Server {
+	tb.Helper()
 	var o Options
 	if len(options) > 0 {
 		o = options[0]
@@ -60,53 +60,53 @@ func Start(t testing.TB, svc serve.Service, options ...Options) *Server {
 	environ := map[string]string{"SERVICE_VERSION": "test", "DRAIN_DELAY": "0s", "SHUTDOWN_TIMEOUT": stopTimeout}
 	if svc.Migrations != nil {
 		if s.Database == "" {
-			s.Database = Postgres(t)
-			migrate(t, s.Database, svc.Migrations)
+			s.Database = Postgres(tb)
+			migrate(tb, s.Database, svc.Migrations)
 		}
 		environ["DATABASE_URL"] = s.Database
 	}
 	maps.Copy(environ, o.Env)
-	app, err := serve.Complete(t.Context(), svc, environ, s.logs)
+	app, err := serve.Complete(tb.Context(), svc, environ, s.logs)
 	if err != nil {
-		t.Fatalf("complete %s: %v", svc.Name, err)
+		tb.Fatalf("complete %s: %v", svc.Name, err)
 	}
 	s.Handler = app.Handler()
-	s.run(t, app)
+	s.run(tb, app)
 	return s
 }
 
 // run serves on a loopback port for HTTP and on memory for gRPC.
-func (s *Server) run(t testing.TB, app *serve.App) {
-	t.Helper()
+func (s *Server) run(tb testing.TB, app *serve.App) {
+	tb.Helper()
 	var lc net.ListenConfig
-	web, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	web, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("listen: %v", err)
+		tb.Fatalf("listen: %v", err)
 	}
 	memory := bufconn.Listen(1 << 20)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	done := make(chan error, 1)
 	go func() { done <- app.Serve(ctx, serve.Listeners{HTTP: web, GRPC: memory}) }()
 	s.URL = "http://" + web.Addr().String()
 	s.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	s.stop = sync.OnceValue(func() error { cancel(); return <-done })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		s.Client.CloseIdleConnections()
 		if s.Conn != nil {
 			_ = s.Conn.Close()
 		}
 		if err := s.stop(); err != nil {
-			t.Errorf("stop service: %v", err)
+			tb.Errorf("stop service: %v", err)
 		}
-		if t.Failed() {
-			t.Logf("the service's log:\n%s", s.Logs())
+		if tb.Failed() {
+			tb.Logf("the service's log:\n%s", s.Logs())
 		}
 	})
 	s.Conn, err = grpc.NewClient("passthrough:///servetest",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return memory.DialContext(ctx) }))
 	if err != nil {
-		t.Fatalf("connect: %v", err)
+		tb.Fatalf("connect: %v", err)
 	}
 }
 
@@ -119,13 +119,13 @@ func (s *Server) Logs() string { return s.logs.String() }
 
 // Do sends a REST request with a JSON body ("" for none) and returns the answer
 // with its body read. Headers come in pairs.
-func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) (*http.Response, string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+func (s *Server) Do(tb testing.TB, method, path, body string, headers ...string) (*http.Response, string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatalf("make request: %v", err)
+		tb.Fatalf("make request: %v", err)
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
@@ -135,20 +135,20 @@ func (s *Server) Do(t testing.TB, method, path, body string, headers ...string) 
 	}
 	resp, err := s.Client.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		tb.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%s %s: read body: %v", method, path, err)
+		tb.Fatalf("%s %s: read body: %v", method, path, err)
 	}
 	return resp, string(text)
 }
 
-func migrate(t testing.TB, url string, migrations fs.FS) {
-	t.Helper()
-	if _, _, err := database.Migrate(t.Context(), database.Defaults(url), migrations); err != nil {
-		t.Fatalf("migrate test database: %v", err)
+func migrate(tb testing.TB, url string, migrations fs.FS) {
+	tb.Helper()
+	if _, _, err := database.Migrate(tb.Context(), database.Defaults(url), migrations); err != nil {
+		tb.Fatalf("migrate test database: %v", err)
 	}
 }
 
