@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"time"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
@@ -174,3 +176,6 @@ func (t *turn) rolloutView(svc *ledger.Service, row *ledger.Rollout) types.Servi
 	}
 	return out
 }
+
+// Now is the scheduler's time.
+func (s *Scheduler) Now() time.Time { return s.now() }
