@@ -1,6 +1,6 @@
 // Package catalogv1 is the catalog's API: messages, gRPC client and server, the
-// REST gateway and the OpenAPI document. All but this file is generated from the
-// protos beside it.
+// REST gateway and the OpenAPI document. Only this file is written by
+// hand; buf makes the others of the protos beside it.
 package catalogv1
 
 import _ "embed"

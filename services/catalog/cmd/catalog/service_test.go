@@ -175,7 +175,7 @@ func compareGolden(t *testing.T, file string, answers []answer) {
 		t.Fatal(err)
 	}
 	if *update {
-		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -140,7 +140,7 @@ func TestParseOrder(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"": "name", "name": "name", " price  desc ": "price desc", "create_time": "create_time",
-		"title": "", "name asc": "", "name, price": "", "price desc desc": "", "desc": "", "name;drop": "",
+		"title": "", "name asc": "", "name, price": "", "price desc, name": "", "desc": "", "name;drop": "",
 	} {
 		order, err := catalog.ParseOrder(text)
 		if (err != nil) != (want == "") || err == nil && order.String() != want {

@@ -8,11 +8,12 @@ import (
 // maxNanos is the largest |Nanos|: one unit less one nano.
 const maxNanos = 999_999_999
 
-// Money is an amount as in google.type.Money: exact, never a float.
+// Money is an amount as in google.type.Money: exact, never a float. The tags
+// are for page tokens.
 type Money struct {
-	Currency string // three letters, ISO 4217
-	Units    int64  // whole units
-	Nanos    int32  // billionths of a unit, of the same sign as Units
+	Currency string `json:"c"` // three letters, ISO 4217
+	Units    int64  `json:"u"` // whole units
+	Nanos    int32  `json:"n"` // billionths of a unit, of the same sign as Units
 }
 
 // problem says what is wrong with the amount, or nothing.

@@ -29,9 +29,10 @@ type Content struct {
 
 // Product is something the shop sells.
 type Product struct {
-	ID  string // last part of the resource name
-	UID string // UUID, never used twice
 	Content
+
+	ID         string // last part of the resource name
+	UID        string // UUID, never used twice
 	CreateTime time.Time
 	UpdateTime time.Time
 }
@@ -70,7 +71,7 @@ func (p Product) Apply(c Change, now time.Time) (Product, error) {
 	}
 	next := p
 	for _, f := range c.Fields {
-		next.set(f, c.Content)
+		next.Content = next.with(f, c.Content)
 	}
 	if next.State == "" {
 		next.State = Active
@@ -101,7 +102,8 @@ func after(now, previous time.Time) time.Time {
 	return now
 }
 
-func (c *Content) set(f Field, from Content) {
+// with is the content with one field taken from another.
+func (c Content) with(f Field, from Content) Content {
 	switch f {
 	case FieldSKU:
 		c.SKU = from.SKU
@@ -116,6 +118,7 @@ func (c *Content) set(f Field, from Content) {
 	case FieldState:
 		c.State = from.State
 	}
+	return c
 }
 
 func (c Content) equal(o Content) bool {

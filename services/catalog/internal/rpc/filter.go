@@ -65,7 +65,7 @@ func explain(err error) string {
 	if errors.Is(err, io.EOF) {
 		return "ends too early"
 	}
-	detailed, ok := err.(interface { //nolint:errorlint // err is the end of its chain
+	detailed, ok := err.(interface {
 		Message() string
 		Position() filtering.Position
 	})

@@ -84,6 +84,7 @@ func TestFilters(t *testing.T) {
 		"label injection": {catalog.HasLabel{Key: "'||pg_sleep(9)||'"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			got, err := s.List(t.Context(), catalog.Query{Filter: c.filter, Order: catalog.Order{Field: catalog.ByName}, Limit: 10})
 			if err != nil || ids(got) != c.want {
 				t.Errorf("got %q, %v; want %q", ids(got), err, c.want)

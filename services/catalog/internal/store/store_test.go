@@ -65,7 +65,7 @@ func TestWhatIsInsertedIsRead(t *testing.T) {
 		product("full"),
 		product("no-labels", func(p *catalog.Product) { p.Labels = nil }),
 		product("odd-text", func(p *catalog.Product) {
-			p.Title, p.Description = `'"\;--$1 日本 🎉`, ""
+			p.Title, p.Description = `'"\;--$1 ÅΩЖ 🎉`, ""
 			p.Labels = map[string]string{"a": `"{}`, "b": ""}
 		}),
 		product("largest", func(p *catalog.Product) {
