@@ -115,7 +115,7 @@ func (a *application) update(ctx context.Context) (map[string]bool, Service, err
 		}
 		return a.plan.To.Name, nil
 	})
-	a.updated = err == nil
+	a.updated, a.unsure = err == nil, err != nil && ctx.Err() != nil
 	return known, before, err
 }
 
@@ -152,11 +152,14 @@ func (a *application) interrupted(ctx context.Context) Verdict {
 	case a.updated:
 		v.Summary = fmt.Sprintf("stopped watching; the rollout of release %s to %s goes on by itself", a.plan.To.Release, a.plan.Environment)
 		v.Next = []string{a.again() + "   # watch it again", a.d.command("rollback", a.plan.Service) + "   # put it back"}
+	case a.unsure:
+		v.Summary = fmt.Sprintf("stopped while the service was pointed at release %s; it is not known whether that reached %s", a.plan.To.Release, a.plan.Environment)
+		v.Next = []string{a.d.command("status", ""), a.again() + "   # continue"}
 	case a.migrated != "":
-		v.Summary = fmt.Sprintf("interrupted before traffic moved to release %s; migration task %s goes on by itself", a.plan.To.Release, a.migrated)
+		v.Summary = fmt.Sprintf("stopped before traffic moved to release %s; migration task %s goes on by itself", a.plan.To.Release, a.migrated)
 		v.Next = []string{a.again() + "   # continue"}
 	default:
-		v.Summary = fmt.Sprintf("interrupted before anything of release %s was started in %s", a.plan.To.Release, a.plan.Environment)
+		v.Summary = fmt.Sprintf("stopped before anything of release %s was started in %s", a.plan.To.Release, a.plan.Environment)
 		v.Next = []string{a.again() + "   # continue"}
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterthought)

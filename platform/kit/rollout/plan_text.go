@@ -10,7 +10,11 @@ import (
 func (p Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in %s: %s\n", p.Service, p.Environment, p.headline())
-	fmt.Fprintf(&b, "  now  %s, %d of %d tasks running\n", p.From.describe(), p.Running, p.Desired)
+	if p.From.TaskDefinition == "" {
+		b.WriteString("  now  nothing\n")
+	} else {
+		fmt.Fprintf(&b, "  now  %s, %d of %d tasks running\n", p.From.describe(), p.Running, p.Desired)
+	}
 	fmt.Fprintf(&b, "  then %s\n", p.To.describe())
 	for _, d := range p.Differences {
 		fmt.Fprintf(&b, "  %s\n", d)
