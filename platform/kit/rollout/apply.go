@@ -36,6 +36,7 @@ type application struct {
 	began    time.Time
 	releases *releases
 	updated  bool   // the service was pointed at the new revision
+	unsure   bool   // the update was cut off: it may or may not have arrived
 	migrated string // id of the migration task, once there is one
 }
 
