@@ -24,9 +24,9 @@ type Spec struct {
 	// Overrides are applied to Definition by the runtime: container command,
 	// environment, cpu and memory.
 	Overrides types.TaskOverride
-	// MetadataURI is the base for ECS_CONTAINER_METADATA_URI_V4; a container's
-	// own address is MetadataURI + "/" + container name when it wants its own
-	// document first, and MetadataURI + "/task" for the task's.
+	// MetadataURI is where the task finds its metadata. A container's
+	// ECS_CONTAINER_METADATA_URI_V4 is MetadataURI, or, to name the container
+	// in a task of several, MetadataURI + "-" + its name.
 	MetadataURI string
 	// CreatedAt is when the scheduler created the task.
 	CreatedAt time.Time
