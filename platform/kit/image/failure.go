@@ -27,6 +27,7 @@ const (
 	KindUnauthorized Kind = "unauthorized" // the registry does not accept the credentials
 	KindRepository   Kind = "repository"   // the repository does not exist
 	KindRegistry     Kind = "registry"     // the registry refused for another reason
+	KindNotFound     Kind = "not found"    // the registry has no such image
 )
 
 // Error is a failure somebody can act upon: what failed, why, what to do next.

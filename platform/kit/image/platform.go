@@ -38,6 +38,15 @@ func (p Platform) String() string {
 	return p.OS + "/" + p.Arch
 }
 
+// MarshalText writes OS/ARCH.
+func (p Platform) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads OS/ARCH.
+func (p *Platform) UnmarshalText(text []byte) (err error) {
+	*p, err = ParsePlatform(string(text))
+	return err
+}
+
 func (p Platform) validate() error {
 	if (p.OS == "linux" || p.OS == "darwin") && (p.Arch == "amd64" || p.Arch == "arm64") {
 		return nil
