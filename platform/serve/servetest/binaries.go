@@ -2,7 +2,7 @@ package servetest
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,12 +11,25 @@ import (
 	"strings"
 )
 
-// findBinaries is the folder of an installed PostgreSQL server with initdb
-// beside it; the newest wins, but PATH comes first.
-func findBinaries(_ context.Context) (string, error) {
+// findBinaries is the folder of a PostgreSQL server with initdb beside it: an
+// installed one, else one fetched before, else one fetched now.
+func findBinaries(ctx context.Context) (string, error) {
+	if dir, ok := installed(); ok {
+		return dir, nil
+	}
+	dir, err := fetched(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find postgres: none is installed and none can be fetched: %w"+
+			"\nnext: install PostgreSQL 14 or newer, or set %s to a server's URL", err, databaseURLVariable)
+	}
+	return dir, nil
+}
+
+// installed looks on PATH first, then for the newest in the usual folders.
+func installed() (string, bool) {
 	if initdb, err := exec.LookPath("initdb"); err == nil {
 		if resolved, err := filepath.EvalSymlinks(initdb); err == nil && complete(filepath.Dir(resolved)) {
-			return filepath.Dir(resolved), nil
+			return filepath.Dir(resolved), true
 		}
 	}
 	for _, pattern := range []string{
@@ -30,12 +43,11 @@ func findBinaries(_ context.Context) (string, error) {
 		slices.SortFunc(dirs, func(a, b string) int { return version(b) - version(a) })
 		for _, dir := range dirs {
 			if complete(dir) {
-				return dir, nil
+				return dir, true
 			}
 		}
 	}
-	return "", errors.New("find postgres: no server binaries on PATH or in the usual folders" +
-		"\nnext: install PostgreSQL 14 or newer, or set " + databaseURLVariable)
+	return "", false
 }
 
 func complete(dir string) bool {

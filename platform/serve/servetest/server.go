@@ -49,6 +49,11 @@ func startServer(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startServerIn(ctx, bin, account)
+}
+
+// startServerIn starts the server whose programs are in bin, as the account.
+func startServerIn(ctx context.Context, bin string, account *syscall.Credential) (*server, error) {
 	dir, err := os.MkdirTemp(tempDir(), "slipway-pg-")
 	if err != nil {
 		return nil, fmt.Errorf("make server folder: %w", err)
