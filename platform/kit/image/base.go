@@ -28,7 +28,7 @@ const (
 
 // baseLayer holds what a static binary needs of a file system.
 func (c cache) baseLayer(zones []zone, compression Compression) (*layer, error) {
-	certificates := caCertificates()
+	certificates := Certificates()
 	h := sha256.New()
 	_, _ = h.Write(certificates)
 	for _, z := range zones {
@@ -41,11 +41,11 @@ func (c cache) baseLayer(zones []zone, compression Compression) (*layer, error) 
 	})
 }
 
-// caCertificates is Mozilla's trust store as golang.org/x/crypto publishes it,
+// Certificates is Mozilla's trust store as golang.org/x/crypto publishes it,
 // pinned by go.sum, so that the host's own store has no say in the digest.
 // Roots that may only be used under conditions no PEM file can express (issued
 // before a date) are left out.
-func caCertificates() []byte {
+func Certificates() []byte {
 	var out bytes.Buffer
 	for root := range bundle.Roots() {
 		if root.Constraint != nil {

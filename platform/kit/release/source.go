@@ -30,7 +30,7 @@ func Inspect(ctx context.Context, root, dir string) (Source, error) {
 	if err != nil {
 		return Source{}, err
 	}
-	folders, err := inputFolders(dir)
+	folders, err := Folders(dir)
 	if err != nil {
 		return Source{}, err
 	}
@@ -76,8 +76,9 @@ func absolute(root, dir string) (string, string, error) {
 	return absRoot, absDir, nil
 }
 
-// inputFolders lists the module's folder and those it is pointed to.
-func inputFolders(dir string) ([]string, error) {
+// Folders lists the folders a service is built from: that of its module, and
+// those its go.mod points to by relative replace directives.
+func Folders(dir string) ([]string, error) {
 	path := filepath.Join(dir, "go.mod")
 	content, err := os.ReadFile(path)
 	if err != nil {
