@@ -68,6 +68,10 @@ func (t *turn) adopt(row *ledger.Task) {
 		t.halt(row)
 		return
 	}
+	if row.Status() == statusProvisioning {
+		row.Task.LastStatus = aws.String(statusPending)
+		t.touchTask(row)
+	}
 	for _, b := range row.Targets {
 		if b.State != ledger.BindingRegistered {
 			continue

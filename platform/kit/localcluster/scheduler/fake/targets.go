@@ -18,6 +18,8 @@ type Targets struct {
 	Busy bool
 	// Missing groups refuse registration.
 	Missing []string
+	// Deaf swallows every call, as when the process dies before it acts.
+	Deaf bool
 
 	mu      sync.Mutex
 	targets map[place]*target
@@ -34,6 +36,10 @@ type target struct {
 // Register adds a target.
 func (f *Targets) Register(group string, t scheduler.Target) error {
 	f.mu.Lock()
+	if f.Deaf {
+		f.mu.Unlock()
+		return nil
+	}
 	if slices.Contains(f.Missing, group) {
 		f.mu.Unlock()
 		return fmt.Errorf("register target: no target group %s", group)
@@ -57,6 +63,9 @@ func (f *Targets) Deregister(group, id string) <-chan struct{} {
 	defer f.mu.Unlock()
 	done := make(chan struct{})
 	t := f.targets[place{group, id}]
+	if f.Deaf {
+		return done
+	}
 	if t == nil || !f.Busy {
 		delete(f.targets, place{group, id})
 		close(done)

@@ -1,0 +1,332 @@
+package scheduler_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"pgregory.net/rapid"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/fake"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/plan"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
+)
+
+// machine drives one service through any schedule of requests, failures and
+// restarts, and checks after each step what must always hold.
+type machine struct {
+	*world
+	rt     *rapid.T
+	images map[string]string // by task definition
+	harm   int               // tasks that the present step takes away
+}
+
+func newMachine(rt *rapid.T, dir string) *machine {
+	w := newWorld(rt, dir)
+	m := &machine{world: w, rt: rt, images: map[string]string{}}
+	w.targets.Judge = func(_ string, t scheduler.Target) string { return m.fitness(t.ID) }
+	w.runtime.Behave = func(spec task.Spec) fake.Behaviour {
+		m.checkMaximum()
+		return behave(spec)
+	}
+	w.create(m.image("run"), int32(rapid.IntRange(1, 4).Draw(rt, "desired")), func(in *ecs.CreateServiceInput) {
+		in.HealthCheckGracePeriodSeconds = aws.Int32(int32(rapid.IntRange(0, 20).Draw(rt, "grace")))
+	})
+	return m
+}
+
+// image registers a definition that runs an image.
+func (m *machine) image(name string) string {
+	arn := m.register(name)
+	m.images[arn] = name
+	return arn
+}
+
+func bad(image string) bool { return image == "crash" || image == "noimage" || image == "sick" }
+
+// fitness is the health that a target has by its image.
+func (m *machine) fitness(taskARN string) string {
+	for _, t := range m.s.Tasks("test") {
+		if *t.TaskArn == taskARN && m.images[*t.TaskDefinitionArn] == "sick" {
+			return scheduler.TargetUnhealthy
+		}
+	}
+	return scheduler.TargetHealthy
+}
+
+func (m *machine) bounds() plan.Bounds {
+	svc := m.service()
+	c := svc.DeploymentConfiguration
+	return plan.BoundsOf(int(svc.DesiredCount), *c.MinimumHealthyPercent, *c.MaximumPercent)
+}
+
+// live lists the tasks that should be running.
+func (m *machine) live() []types.Task {
+	return slices.DeleteFunc(m.s.Tasks("test"), func(t types.Task) bool { return *t.DesiredStatus != "RUNNING" })
+}
+
+func (m *machine) healthy() int {
+	n := 0
+	for _, t := range m.live() {
+		if *t.LastStatus == "RUNNING" && m.targets.Health(group, *t.TaskArn).State == scheduler.TargetHealthy {
+			n++
+		}
+	}
+	return n
+}
+
+// checkMaximum runs whenever a task starts.
+func (m *machine) checkMaximum() {
+	if n, most := len(m.live()), m.bounds().Max; n > most {
+		m.rt.Fatalf("%d tasks start or run, at most %d may", n, most)
+	}
+}
+
+// check holds after every step.
+func (m *machine) check(before int) {
+	if after, least := m.healthy(), min(before-m.harm, m.bounds().Min); after < least {
+		m.rt.Fatalf("healthy tasks fell from %d to %d, minimum %d, taken away %d", before, after, m.bounds().Min, m.harm)
+	}
+	svc := m.service()
+	live := map[string]bool{}
+	for _, t := range m.live() {
+		live[*t.TaskArn] = true
+		known := slices.ContainsFunc(svc.Deployments, func(d types.Deployment) bool { return *d.Id == *t.StartedBy })
+		if !known {
+			m.rt.Fatalf("task %s belongs to %s, which is no deployment of the service", *t.TaskArn, *t.StartedBy)
+		}
+	}
+	for _, id := range m.targets.Registered(group) {
+		if !live[id] {
+			m.rt.Fatalf("task %s is stopping and still gets traffic", id)
+		}
+	}
+	primary, open := 0, 0
+	for _, d := range svc.Deployments {
+		if *d.Status == "PRIMARY" {
+			primary++
+		}
+	}
+	for _, d := range m.s.ServiceDeployments("test", "web") {
+		if d.FinishedAt == nil {
+			open++
+		}
+	}
+	if primary != 1 || open > 1 {
+		m.rt.Fatalf("%d primary deployments, %d service deployments under way", primary, open)
+	}
+}
+
+// pick draws one of the names.
+func (m *machine) pick(names []string, label string) (string, bool) {
+	if len(names) == 0 {
+		return "", false
+	}
+	return rapid.SampledFrom(names).Draw(m.rt, label), true
+}
+
+// steps are everything that can happen.
+func (m *machine) steps() map[string]func() {
+	step := func(fn func()) func() {
+		return func() {
+			m.harm = 0
+			before := m.healthy()
+			fn()
+			m.check(before)
+		}
+	}
+	return map[string]func(){
+		"deploy":    step(m.deployAny),
+		"force":     step(func() { m.update(func(in *ecs.UpdateServiceInput) { in.ForceNewDeployment = true }) }),
+		"configure": step(m.configure),
+		"scale":     step(m.scale),
+		"crash": step(func() {
+			if arn, some := m.pick(m.runtime.Alive(), "task"); some {
+				m.harm = 1
+				m.runtime.Exit(arn, 1)
+			}
+		}),
+		"flip": step(m.flip),
+		"up": step(func() {
+			if arn, some := m.pick(m.runtime.Alive(), "task"); some {
+				m.runtime.Up(arn)
+			}
+		}),
+		"stop task": step(func() {
+			if arn, some := m.pick(m.runtime.Alive(), "task"); some {
+				m.harm = 1
+				m.must(m.s.StopTask(context.Background(), &ecs.StopTaskInput{Cluster: aws.String("test"), Task: aws.String(arn)}))
+			}
+		}),
+		"time": step(func() {
+			m.clock.Advance(time.Duration(rapid.IntRange(1, 60).Draw(m.rt, "seconds")) * time.Second)
+			m.s.Tick()
+		}),
+		"slow": step(func() {
+			m.targets.Busy, m.runtime.Linger = rapid.Bool().Draw(m.rt, "busy"), rapid.Bool().Draw(m.rt, "linger")
+		}),
+		"finish":  step(m.finishStops),
+		"restart": step(m.restartAny),
+		"die":     step(m.die),
+	}
+}
+
+func (m *machine) deployAny() {
+	images := []string{"run", "wait", "crash", "noimage", "sick"}
+	if m.service().DesiredCount == 0 {
+		images = images[:2] // with no task to run, even a broken image completes
+	}
+	m.deploy(m.image(rapid.SampledFrom(images).Draw(m.rt, "image")))
+}
+
+func (m *machine) configure() {
+	low := int32(rapid.SampledFrom([]int{0, 50, 100}).Draw(m.rt, "min"))
+	high := int32(rapid.SampledFrom([]int{150, 200, 300}).Draw(m.rt, "max"))
+	m.bound(low, high)
+}
+
+func (m *machine) bound(low, high int32) {
+	m.update(func(in *ecs.UpdateServiceInput) {
+		in.DeploymentConfiguration = &types.DeploymentConfiguration{MinimumHealthyPercent: aws.Int32(low), MaximumPercent: aws.Int32(high)}
+	})
+}
+
+func (m *machine) scale() {
+	least := 0
+	if bad(m.images[*m.service().TaskDefinition]) {
+		least = 1
+	}
+	n := int32(rapid.IntRange(least, 4).Draw(m.rt, "desired"))
+	m.update(func(in *ecs.UpdateServiceInput) { in.DesiredCount = aws.Int32(n) })
+}
+
+func (m *machine) flip() {
+	id, some := m.pick(m.targets.Registered(group), "target")
+	if !some {
+		return
+	}
+	states := []string{scheduler.TargetInitial, scheduler.TargetUnhealthy}
+	if m.fitness(id) == scheduler.TargetHealthy {
+		states = append(states, scheduler.TargetHealthy)
+	}
+	m.harm = 1
+	m.targets.Set(group, id, rapid.SampledFrom(states).Draw(m.rt, "health"))
+}
+
+// finishStops lets everything that is draining or stopping come to its end.
+func (m *machine) finishStops() {
+	m.targets.Drain()
+	for len(m.tasks("DEACTIVATING")) > 0 {
+		// The scheduler notes each drained target from a goroutine of its own.
+	}
+	for _, arn := range m.runtime.Stopping() {
+		m.runtime.Exit(arn, 143)
+	}
+}
+
+func (m *machine) restartAny() {
+	m.harm = len(m.live())
+	var adopted []string
+	for _, arn := range m.runtime.Alive() {
+		if rapid.Bool().Draw(m.rt, "adopt") {
+			adopted = append(adopted, arn)
+		}
+	}
+	m.restart(adopted...)
+}
+
+// die ends the process between the commit of a request and its effects.
+func (m *machine) die() {
+	m.runtime.Deaf, m.targets.Deaf = true, true
+	m.deployAny()
+	m.runtime.Deaf, m.targets.Deaf = false, false
+	m.restartAny()
+}
+
+// quiesce stops interfering and waits for the end state.
+func (m *machine) quiesce() {
+	m.targets.Busy, m.runtime.Linger = false, false
+	// Some bounds leave a small service no room for a deployment, as in ECS.
+	m.bound(100, 200)
+	for range 60 {
+		m.finishStops()
+		for _, t := range m.tasks("PENDING") {
+			m.runtime.Up(*t.TaskArn)
+		}
+		for _, id := range m.targets.Registered(group) {
+			m.targets.Set(group, id, m.fitness(id))
+		}
+		if d := m.service().Deployments; len(d) == 1 && d[0].RolloutState != types.DeploymentRolloutStateInProgress && m.service().PendingCount == 0 {
+			if d[0].RolloutState == types.DeploymentRolloutStateFailed || m.service().RunningCount == m.service().DesiredCount {
+				return
+			}
+		}
+		m.clock.Advance(6 * time.Minute)
+		m.s.Tick()
+	}
+	m.rt.Fatalf("no end state: %s", m.story())
+}
+
+func (m *machine) story() string {
+	svc := m.service()
+	var b strings.Builder
+	fmt.Fprintf(&b, "desired %d, running %d, pending %d\n", svc.DesiredCount, svc.RunningCount, svc.PendingCount)
+	for _, d := range svc.Deployments {
+		fmt.Fprintf(&b, "%s %s %s %s: %s\n", *d.Id, *d.Status, d.RolloutState, m.images[*d.TaskDefinition], *d.RolloutStateReason)
+	}
+	for _, e := range svc.Events[:min(len(svc.Events), 20)] {
+		fmt.Fprintln(&b, *e.Message)
+	}
+	return b.String()
+}
+
+// checkEnd holds once everything has settled: one revision has every task.
+func (m *machine) checkEnd() {
+	svc := m.service()
+	completed := false
+	for _, d := range m.s.ServiceDeployments("test", "web") {
+		if d.FinishedAt == nil {
+			m.rt.Fatalf("service deployment %s has no verdict", *d.ServiceDeploymentArn)
+		}
+		completed = completed || d.Status == types.ServiceDeploymentStatusSuccessful
+	}
+	if svc.Deployments[0].RolloutState == types.DeploymentRolloutStateFailed {
+		if completed {
+			m.rt.Fatalf("failed for good although a revision had completed: %s", m.story())
+		}
+		return
+	}
+	for _, t := range m.live() {
+		if *t.TaskDefinitionArn != *svc.TaskDefinition {
+			m.rt.Fatalf("task %s is not of the service's revision: %s", *t.TaskArn, m.story())
+		}
+	}
+	if n := len(m.live()); n != int(svc.DesiredCount) || len(m.targets.Registered(group)) != n || len(m.runtime.Alive()) != n {
+		m.rt.Fatalf("%d tasks, %d targets, %d alive, want %d", n, len(m.targets.Registered(group)), len(m.runtime.Alive()), svc.DesiredCount)
+	}
+}
+
+func TestAnyScheduleEndsWhole(t *testing.T) {
+	dir, n := t.TempDir(), 0
+	rapid.Check(t, func(rt *rapid.T) {
+		n++
+		m := newMachine(rt, filepath.Join(dir, fmt.Sprint(n)))
+		defer func() { _ = m.store.Close() }()
+		steps := m.steps()
+		names := slices.Sorted(maps.Keys(steps))
+		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+			steps[rapid.SampledFrom(names).Draw(rt, "step")]()
+		}
+		m.quiesce()
+		m.checkEnd()
+	})
+}
