@@ -29,10 +29,11 @@ func (w *Workspace) Routes() []Route {
 	slices.SortFunc(routes, func(a, b Route) int {
 		// A pattern within another has at least as many literal characters,
 		// and when as many, fewer or narrower wildcards.
-		return cmp.Or(cmp.Compare(literals(b.Pattern), literals(a.Pattern)),
-			cmp.Compare(strings.Count(a.Pattern, "*"), strings.Count(b.Pattern, "*")),
-			cmp.Compare(strings.Count(b.Pattern, "?"), strings.Count(a.Pattern, "?")),
-			cmp.Compare(a.Pattern, b.Pattern), cmp.Compare(a.Service, b.Service))
+		p, q := normal(a.Pattern), normal(b.Pattern)
+		return cmp.Or(cmp.Compare(literals(q), literals(p)),
+			cmp.Compare(strings.Count(p, "*"), strings.Count(q, "*")),
+			cmp.Compare(strings.Count(q, "?"), strings.Count(p, "?")),
+			cmp.Compare(p, q), cmp.Compare(a.Service, b.Service))
 	})
 	return routes
 }
