@@ -126,6 +126,9 @@ func (m *machine) check(before int) {
 	}
 }
 
+// idle waits until the scheduler has done what it decided.
+func (m *machine) idle() { m.await(m.s.Idle) }
+
 // pick draws one of the names.
 func (m *machine) pick(names []string, label string) (string, bool) {
 	if len(names) == 0 {
@@ -141,6 +144,7 @@ func (m *machine) steps() map[string]func() {
 			m.harm = 0
 			before := m.healthy()
 			fn()
+			m.idle()
 			m.check(before)
 		}
 	}
@@ -225,9 +229,8 @@ func (m *machine) flip() {
 // finishStops lets everything that is draining or stopping come to its end.
 func (m *machine) finishStops() {
 	m.targets.Drain()
-	for len(m.tasks("DEACTIVATING")) > 0 {
-		// The scheduler notes each drained target from a goroutine of its own.
-	}
+	// The scheduler notes each drained target from a goroutine of its own.
+	m.await(func() bool { return len(m.tasks("DEACTIVATING")) == 0 && m.s.Idle() })
 	for _, arn := range m.runtime.Stopping() {
 		m.runtime.Exit(arn, 143)
 	}
@@ -246,6 +249,7 @@ func (m *machine) restartAny() {
 
 // die ends the process between the commit of a request and its effects.
 func (m *machine) die() {
+	m.idle()
 	m.runtime.Deaf, m.targets.Deaf = true, true
 	m.deployAny()
 	m.runtime.Deaf, m.targets.Deaf = false, false

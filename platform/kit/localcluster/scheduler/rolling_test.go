@@ -80,25 +80,9 @@ func TestTaskDrainsBeforeItStops(t *testing.T) {
 		t.Fatal("a draining task was told to stop")
 	}
 	w.targets.Drain()
-	await(t, func() bool { return len(w.tasks("STOPPED")) == 1 })
+	w.await(func() bool { return len(w.tasks("STOPPED")) == 1 })
 	if got := w.tasks("STOPPED")[0]; got.StopCode != types.TaskStopCodeUserInitiated || *got.StoppedReason != "because" || *got.Containers[0].ExitCode != 143 {
 		t.Errorf("stopped task = %s %q exit %d", got.StopCode, *got.StoppedReason, *got.Containers[0].ExitCode)
-	}
-}
-
-// await polls for what another goroutine does.
-func await(t *testing.T, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal("did not happen in time")
-		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -224,5 +225,18 @@ func wantStatus(t *testing.T, got types.ServiceDeployment, want types.ServiceDep
 	t.Helper()
 	if got.Status != want {
 		t.Fatalf("service deployment is %s (%s), want %s", got.Status, aws.ToString(got.StatusReason), want)
+	}
+}
+
+// await polls for what another goroutine does.
+func (w *world) await(done func() bool) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for !done() {
+		if ctx.Err() != nil {
+			w.Fatalf("did not happen in time")
+		}
+		runtime.Gosched()
 	}
 }
