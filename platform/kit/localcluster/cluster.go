@@ -1,0 +1,174 @@
+// Package localcluster is the embedded cluster: it joins scheduler, process
+// runtime, gateway, registry, logs, secrets, parameters and PostgreSQL into one
+// process that speaks the AWS protocols. It is made for one laptop; it never
+// pretends to be a production scheduler.
+package localcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/jonboulle/clockwork"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
+)
+
+// Config says where a cluster keeps its state and where it listens.
+type Config struct {
+	// Checkout is the folder whose services run here; it is only shown.
+	Checkout string
+	// StateDir keeps everything that outlives the process, CacheDir what can be
+	// had again.
+	StateDir, CacheDir string
+	// Account (12 digits) and Region appear in ARNs.
+	Account, Region string
+	// GatewayPort, EndpointPort and PostgresPort are on 127.0.0.1; 0 takes a
+	// free one.
+	GatewayPort, EndpointPort, PostgresPort int
+	// Build identifies the program, for Info.
+	Build string
+	// Reporter hears of progress until the cluster is ready.
+	Reporter *daemon.Reporter
+	Logger   *slog.Logger
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.StateDir == "" || c.CacheDir == "":
+		return errors.New("cluster config: StateDir and CacheDir are needed")
+	case len(c.Account) != 12 || c.Region == "":
+		return errors.New("cluster config: Account of 12 digits and Region are needed")
+	case c.Logger == nil || c.Reporter == nil:
+		return errors.New("cluster config: Logger and Reporter are needed")
+	}
+	return nil
+}
+
+// stopLimit bounds the end in good order: tasks get their stop timeout within it.
+const stopLimit = 20 * time.Second
+
+// Run runs a cluster until ctx ends. It tells the Reporter when the cluster is
+// ready, or why it cannot be (a *daemon.Fault, also returned).
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	err := run(ctx, cfg)
+	var fault *daemon.Fault
+	if errors.As(err, &fault) {
+		cfg.Reporter.Fault(*fault)
+	} else if err != nil {
+		cfg.Reporter.Fault(daemon.Fault{What: "start the cluster", Why: err.Error(), Hint: "go tool mage doctor"})
+	}
+	return err
+}
+
+func run(ctx context.Context, cfg Config) error {
+	if err := place.Prepare(cfg.StateDir); err != nil {
+		return stateFault(cfg.StateDir, err)
+	}
+	if err := place.Prepare(cfg.CacheDir); err != nil {
+		return cacheFault(cfg.CacheDir, err)
+	}
+	records, err := state.Open(cfg.StateDir)
+	if err != nil {
+		return stateFault(cfg.StateDir, err)
+	}
+	c := &cluster{cfg: cfg, state: records, clock: clockwork.NewRealClock()}
+	err = c.run(ctx)
+	return errors.Join(err, records.Close())
+}
+
+// cluster is a cluster that has its state.
+type cluster struct {
+	cfg      Config
+	state    *state.Store
+	clock    clockwork.Clock
+	gateway  net.Listener
+	endpoint net.Listener
+}
+
+func (c *cluster) run(ctx context.Context) (err error) {
+	if c.gateway, err = listen(ctx, "gateway", c.cfg.GatewayPort); err != nil {
+		return err
+	}
+	defer c.gateway.Close()
+	if c.endpoint, err = listen(ctx, "aws", c.cfg.EndpointPort); err != nil {
+		return err
+	}
+	defer c.endpoint.Close()
+	database, err := c.startDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	parts, err := c.assemble(database)
+	if err != nil {
+		return errors.Join(err, database.Stop(context.WithoutCancel(ctx)))
+	}
+	err = c.serve(ctx, parts)
+	c.cfg.Logger.Info("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	return errors.Join(err, parts.close(grace), daemon.RemoveInfo(c.cfg.StateDir))
+}
+
+// serve runs all parts until ctx ends or one of them fails.
+func (c *cluster) serve(ctx context.Context, p *parts) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.gateway.Serve(ctx, c.gateway) })
+	group.Go(func() error { return serveHTTP(ctx, c.endpoint, p.handler) })
+	group.Go(func() error { return p.scheduler.Run(ctx) })
+	group.Go(func() error { p.database.Supervise(ctx); return nil })
+	group.Go(func() error {
+		info := p.info
+		info.Started = c.clock.Now().UTC()
+		if err := daemon.WriteInfo(c.cfg.StateDir, info); err != nil {
+			return err
+		}
+		c.cfg.Logger.Info("ready", "gateway", info.Gateway, "endpoint", info.Endpoint, "postgres", info.Postgres)
+		c.cfg.Reporter.Ready(info)
+		return nil
+	})
+	return group.Wait()
+}
+
+// serveHTTP serves until ctx ends, then lets requests finish for a moment.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve endpoint: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		_ = srv.Close() // what still runs is cut
+	}
+	<-failed
+	return nil
+}
+
+func listen(ctx context.Context, name string, port int) (net.Listener, error) {
+	var lc net.ListenConfig
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, portFault(name, port, err)
+	}
+	return l, nil
+}
+
+// pid is this process.
+func pid() int { return os.Getpid() }
