@@ -184,6 +184,11 @@ func BenchmarkStart(b *testing.B) {
 		b.Fatal(err)
 	}
 	images.image.Config.User = ""
+	for at := dir; at != "/" && at != os.TempDir(); at = filepath.Dir(at) {
+		if err := os.Chmod(at, 0o755); err != nil {
+			b.Fatal(err)
+		}
+	}
 	running := make(chan struct{}, 1)
 	r, err := New(Config{
 		Dir: dir, Images: images, Secrets: secrets{}, Logs: &logs{streams: map[string]*bytes.Buffer{}},

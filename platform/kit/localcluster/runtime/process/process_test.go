@@ -48,7 +48,8 @@ func TestMain(m *testing.M) {
 		fmt.Println("ready")
 		select {}
 	case "parent": // leaves a child behind that holds its output
-		child := exec.Command(os.Args[0])
+		self, _ := os.Executable()
+		child := exec.Command(self)
 		child.Env = append(os.Environ(), "ROLE=stubborn")
 		child.Stdout = os.Stdout
 		if err := child.Start(); err != nil {
@@ -332,7 +333,9 @@ func TestStoppedReasons(t *testing.T) {
 			want:   "CannotPullContainerError: no such image",
 		},
 		"secret": {
-			def:  func(d *types.ContainerDefinition) { d.Secrets = []types.Secret{{Name: aws.String("X"), ValueFrom: aws.String("arn:none")}} },
+			def: func(d *types.ContainerDefinition) {
+				d.Secrets = []types.Secret{{Name: aws.String("X"), ValueFrom: aws.String("arn:none")}}
+			},
 			want: "ResourceInitializationError: unable to pull secrets or registry auth: secret not found",
 		},
 		"missing program": {def: missing, want: `CannotStartContainerError: exec: "/app/none": stat /app/none: no such file or directory`},
@@ -346,8 +349,10 @@ func TestStoppedReasons(t *testing.T) {
 		},
 		"no port": {
 			change: func(c *Config) { c.PortFrom, c.PortTo = 2, 1 },
-			def:    func(d *types.ContainerDefinition) { d.PortMappings = []types.PortMapping{{ContainerPort: aws.Int32(1)}} },
-			want:   "ResourceInitializationError: no free port",
+			def: func(d *types.ContainerDefinition) {
+				d.PortMappings = []types.PortMapping{{ContainerPort: aws.Int32(1)}}
+			},
+			want: "ResourceInitializationError: no free port",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
