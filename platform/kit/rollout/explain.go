@@ -45,8 +45,10 @@ func (w *watch) rolledBack(ctx context.Context, ours *Deployment) Verdict {
 func (w *watch) failed(ctx context.Context, ours *Deployment) Verdict {
 	v := w.verdict(ctx, event.Failed, ours)
 	v.Summary = fmt.Sprintf("release %s of %s failed in %s and was not put back", v.Release, v.Service, v.Env)
+	// What the shell was made with is no release that could serve.
+	first := w.plan.From.Release == "" || strings.Contains(ours.Reason, "No rollback candidate")
 	switch {
-	case ours.State == StateRollbackFailed && strings.Contains(ours.Reason, "No rollback candidate"):
+	case first:
 		v.Summary = fmt.Sprintf("release %s of %s failed in %s, where no release was completely rolled out before that could be put back", v.Release, v.Service, v.Env)
 	case ours.State == StateRollbackFailed:
 		v.Summary = fmt.Sprintf("release %s of %s failed in %s, and so did putting the release before it back", v.Release, v.Service, v.Env)
@@ -55,7 +57,7 @@ func (w *watch) failed(ctx context.Context, ours *Deployment) Verdict {
 	}
 	w.explain(ctx, &v, ours)
 	v.Next = []string{w.d.command("logs", v.Service)}
-	if !strings.Contains(ours.Reason, "No rollback candidate") {
+	if !first {
 		v.Next = append([]string{w.d.command("rollback", v.Service)}, v.Next...)
 	}
 	return v
