@@ -84,3 +84,13 @@ func Tidy(ctx context.Context, o Options) error {
 	}
 	return nil
 }
+
+// EndToEnd runs the end-to-end tests, or those whose names match run. They are
+// never cached, since they test what lies outside the test program.
+func EndToEnd(ctx context.Context, o Options, run string) error {
+	args := []string{"go", "test", "-tags", "e2e", "-count=1", "-timeout=40m", "-v"}
+	if run != "" {
+		args = append(args, "-run", run)
+	}
+	return o.command(append(args, "./platform/e2e/...")...).Run(ctx)
+}

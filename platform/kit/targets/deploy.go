@@ -1,0 +1,193 @@
+package targets
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/image"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
+	"github.com/slipway-dev/slipway/platform/kit/manifest"
+	"github.com/slipway-dev/slipway/platform/kit/rollout"
+	"github.com/slipway-dev/slipway/platform/kit/ship"
+)
+
+// Build builds a service's image for every platform it may run on, without pushing it. Example: mage build catalog
+func Build(ctx context.Context, service string, json *bool) error {
+	return run(ctx, json, func(s *session) error {
+		names, err := s.services(service)
+		if err != nil {
+			return err
+		}
+		cache, err := place.Cache()
+		if err != nil {
+			return err
+		}
+		env, err := s.work.Environment(manifest.Local)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			cfg := ship.Config{Root: s.root, CacheDir: cache, Environment: env, Platforms: image.Fargate().WithHost()}
+			made, err := ship.Build(s.ctx, cfg, name, s.emit.For("", name))
+			if err != nil {
+				return err
+			}
+			s.emit.For("", name).Emit(event.Result{Kind: "digest", Text: made.Digest + "\n", Data: made})
+		}
+		return nil
+	})
+}
+
+// Deploy builds a service, rolls it out and watches to the end; --plan only says what would happen. Example: mage deploy local catalog
+func Deploy(ctx context.Context, env, service string, plan, force *bool, timeout *time.Duration, json *bool) error {
+	return run(ctx, json, func(s *session) error {
+		names, err := s.services(service)
+		if err != nil {
+			return err
+		}
+		on, err := s.on(env)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			err := s.deploy(on, name, deployOptions{planOnly: set(plan), Options: rollout.Options{Force: set(force), Timeout: value(timeout)}})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type deployOptions struct {
+	rollout.Options
+
+	planOnly bool
+}
+
+// deploy builds a service and rolls it out.
+func (s *session) deploy(on *target, service string, opts deployOptions) error {
+	emit := s.emit.For(on.env.Name, service)
+	made, err := ship.Build(s.ctx, on.build, service, emit)
+	if err != nil {
+		return err
+	}
+	plan, err := on.deployer.Plan(s.ctx, service, rollout.Release{Version: made.Version, Image: made.Reference}, opts.Options)
+	if err != nil {
+		return err
+	}
+	return s.carryOut(on, plan, opts.planOnly)
+}
+
+// carryOut prints a plan, or applies it.
+func (s *session) carryOut(on *target, plan rollout.Plan, planOnly bool) error {
+	if planOnly {
+		s.emit.For(on.env.Name, plan.Service).Emit(event.Result{Kind: "plan", Text: plan.String(), Data: plan})
+		return nil
+	}
+	verdict, err := on.deployer.Apply(s.ctx, plan, s.out)
+	if err != nil {
+		return err
+	}
+	return outcomeOf(verdict)
+}
+
+// outcomeError ends the command with the code of a verdict that was printed.
+type outcomeError struct{ verdict rollout.Verdict }
+
+func (e *outcomeError) Error() string {
+	return fmt.Sprintf("%s in %s: %s", e.verdict.Service, e.verdict.Env, e.verdict.Outcome.Words())
+}
+
+func (e *outcomeError) ExitCode() int { return e.verdict.ExitCode() }
+
+func outcomeOf(v rollout.Verdict) error {
+	if v.ExitCode() == 0 {
+		return nil
+	}
+	return &outcomeError{verdict: v}
+}
+
+// Rollback deploys an earlier release: the one before, or that of --to=RELEASE. Example: mage rollback local catalog
+func Rollback(ctx context.Context, env, service string, to *string, plan, json *bool) error {
+	return run(ctx, json, func(s *session) error {
+		names, err := s.services(service)
+		if err != nil {
+			return err
+		}
+		on, err := s.on(env)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			planned, err := on.deployer.PlanRollback(s.ctx, name, value(to), rollout.Options{})
+			if err != nil {
+				return err
+			}
+			if err := s.carryOut(on, planned, set(plan)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Watch watches the rollout of a service that is under way. Example: mage watch local catalog
+func Watch(ctx context.Context, env, service string, timeout *time.Duration, json *bool) error {
+	return run(ctx, json, func(s *session) error {
+		if _, err := s.work.Service(service); err != nil {
+			return err
+		}
+		on, err := s.on(env)
+		if err != nil {
+			return err
+		}
+		verdict, err := on.deployer.Watch(s.ctx, service, rollout.Options{Timeout: value(timeout)}, s.out)
+		if err != nil {
+			return err
+		}
+		return outcomeOf(verdict)
+	})
+}
+
+// Status shows what an environment runs and how the last rollouts ended. Example: mage status local
+func Status(ctx context.Context, env string, json *bool) error {
+	return run(ctx, json, func(s *session) error {
+		on, err := s.on(env)
+		if err != nil {
+			return err
+		}
+		status, err := on.deployer.Status(s.ctx, s.work.ServiceNames())
+		if err != nil {
+			return err
+		}
+		s.emit.For(on.env.Name, "").Emit(event.Result{Kind: "status", Text: status.String(), Data: status})
+		return nil
+	})
+}
+
+// Logs prints what a service's tasks wrote; --follow goes on, --since=1h goes back, --filter=PATTERN selects. Example: mage logs local catalog
+func Logs(ctx context.Context, env, service string, follow *bool, since *time.Duration, filter *string, json *bool) error {
+	return run(ctx, json, func(s *session) error {
+		names, err := s.services(service)
+		if err != nil {
+			return err
+		}
+		on, err := s.on(env)
+		if err != nil {
+			return err
+		}
+		opts := rollout.LogsOptions{Follow: set(follow), Since: value(since), Filter: value(filter)}
+		if opts.Follow && len(names) > 1 {
+			return &usageError{text: "follow logs: name one service", next: "go tool mage logs " + env + " " + names[0] + " --follow"}
+		}
+		for _, name := range names {
+			if err := on.deployer.Logs(s.ctx, name, opts, s.out); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,53 @@
+package targets
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/slipway-dev/slipway/platform/kit/toolchain"
+)
+
+// over runs one of the toolchain's runs at the root of the checkout.
+func over(ctx context.Context, what func(context.Context, toolchain.Options) error) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root, err := os.Getwd() // mage runs at the root of the checkout
+	if err != nil {
+		return failure(ctx, err)
+	}
+	return failure(ctx, what(ctx, toolchain.Options{Root: root, Stdout: os.Stdout, Stderr: os.Stderr}))
+}
+
+// Test runs the tests of every module; --race adds the race detector. Example: mage test
+func Test(ctx context.Context, race *bool) error {
+	return over(ctx, func(ctx context.Context, o toolchain.Options) error { return toolchain.Test(ctx, o, set(race)) })
+}
+
+// E2E walks through the system as a newcomer does, on a cluster of its own. Example: mage e2e
+func E2E(ctx context.Context, run *string) error {
+	return over(ctx, func(ctx context.Context, o toolchain.Options) error { return toolchain.EndToEnd(ctx, o, value(run)) })
+}
+
+// Lint runs every linter on code, protos and workflows. Example: mage lint
+func Lint(ctx context.Context) error { return over(ctx, toolchain.Lint) }
+
+// Gen generates code from protos and queries; --check only says what is out of date. Example: mage gen
+func Gen(ctx context.Context, check *bool) error {
+	if set(check) {
+		return over(ctx, toolchain.CheckGenerated)
+	}
+	return over(ctx, toolchain.Generate)
+}
+
+// Cross compiles everything for each platform that Slipway runs on. Example: mage cross
+func Cross(ctx context.Context) error { return over(ctx, toolchain.Cross) }
+
+// Tidy brings the modules' requirements up to date; --check only says what is not, building each module alone. Example: mage tidy
+func Tidy(ctx context.Context, check *bool) error {
+	if set(check) {
+		return over(ctx, toolchain.Alone)
+	}
+	return over(ctx, toolchain.Tidy)
+}

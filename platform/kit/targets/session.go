@@ -1,0 +1,181 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/jonboulle/clockwork"
+	"github.com/magefile/mage/mg"
+
+	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/internal/awsx"
+	"github.com/slipway-dev/slipway/platform/kit/local"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
+	"github.com/slipway-dev/slipway/platform/kit/manifest"
+	"github.com/slipway-dev/slipway/platform/kit/render"
+	"github.com/slipway-dev/slipway/platform/kit/rollout"
+	"github.com/slipway-dev/slipway/platform/kit/ship"
+)
+
+// all stands for every service on the command line.
+const all = "all"
+
+// Exit codes besides those of a verdict; see [event.Outcome.ExitCode].
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// session is one command: its manifests, its output, its end by a signal.
+type session struct {
+	ctx  context.Context
+	root string
+	work *manifest.Workspace
+	out  *render.Renderer
+	emit *event.Emitter
+}
+
+// run makes a session, runs the command in it and turns its error into what
+// mage prints and exits with.
+func run(ctx context.Context, asJSON *bool, command func(*session) error) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	mode := render.Choose(os.Stderr, os.Getenv)
+	if set(asJSON) {
+		mode = render.JSON
+	}
+	out, err := render.New(render.Config{Mode: mode, Stdout: os.Stdout, Stderr: os.Stderr, Color: render.Color(os.Getenv)})
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	root, err := os.Getwd() // mage runs at the root of the checkout
+	if err != nil {
+		return fmt.Errorf("find the checkout: %w", err)
+	}
+	s := &session{ctx: ctx, root: root, out: out, emit: event.NewEmitter(out, clockwork.NewRealClock())}
+	if s.work, err = manifest.Load(root); err == nil {
+		err = command(s)
+	}
+	out.Close()
+	return failure(ctx, err)
+}
+
+// failure gives an error its exit code and its "next:" line.
+func failure(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var coded interface{ ExitCode() int }
+	var invalid *manifest.Error
+	code := exitFailed
+	switch {
+	case errors.As(err, &coded):
+		code = coded.ExitCode()
+	case errors.As(err, &invalid):
+		code = exitUsage
+	case ctx.Err() != nil:
+		return mg.Fatal(exitInterrupted, "interrupted\nnext: repeat the command; nothing is lost")
+	}
+	text := err.Error()
+	if next := event.Next(err); next != "" && !strings.Contains(text, "next: ") {
+		text += "\nnext: " + next
+	}
+	return mg.Fatal(code, text)
+}
+
+// usageError is a wrong argument.
+type usageError struct{ text, next string }
+
+func (e *usageError) Error() string { return e.text }
+func (e *usageError) Next() string  { return e.next }
+func (e *usageError) ExitCode() int { return exitUsage }
+
+func set(flag *bool) bool { return flag != nil && *flag }
+
+func value[T any](flag *T) (v T) {
+	if flag != nil {
+		v = *flag
+	}
+	return v
+}
+
+// environment returns a configured environment. That of the embedded cluster
+// gets the endpoint of the cluster that runs.
+func (s *session) environment(name string) (manifest.Environment, error) {
+	env, err := s.work.Environment(name)
+	if err != nil {
+		return env, err
+	}
+	if !env.IsLocal() {
+		return env, nil
+	}
+	cluster, err := local.New(s.root, env)
+	if err != nil {
+		return env, err
+	}
+	info, err := cluster.Find(s.ctx)
+	if err != nil {
+		return env, err
+	}
+	env.Endpoint = info.Endpoint
+	return env, nil
+}
+
+// services returns the named service, or all of them.
+func (s *session) services(name string) ([]string, error) {
+	if name == all {
+		return s.work.ServiceNames(), nil
+	}
+	svc, err := s.work.Service(name)
+	return []string{svc.Name}, err
+}
+
+// target is an environment that can be worked on: its AWS and what rolls out.
+type target struct {
+	env      manifest.Environment
+	aws      *awsx.Client
+	deployer *rollout.Deployer
+	build    ship.Config
+}
+
+// connect prepares work on an environment.
+func (s *session) connect(env manifest.Environment) (*target, error) {
+	client, err := awsx.New(s.ctx, awsx.Config{Region: env.Region, Endpoint: env.Endpoint, Local: env.IsLocal()})
+	if err != nil {
+		return nil, err
+	}
+	cfg := rollout.Config{
+		Environment: env.Name, Local: env.IsLocal(),
+		ECS: client, Images: client, Secrets: client, Contracts: client, Logs: client,
+	}
+	if env.IsLocal() {
+		cfg.Platform = hostPlatform()
+	}
+	deployer, err := rollout.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := place.Cache()
+	if err != nil {
+		return nil, err
+	}
+	return &target{env: env, aws: client, deployer: deployer, build: ship.Config{
+		Root: s.root, CacheDir: cache, Environment: env, Registry: client,
+	}}, nil
+}
+
+// on connects to the named environment.
+func (s *session) on(name string) (*target, error) {
+	env, err := s.environment(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.connect(env)
+}
