@@ -160,6 +160,25 @@ func TestEtagChangesExactlyWithContent(t *testing.T) {
 	})
 }
 
+func TestEtagTellsNeighbouringFieldsApart(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for name, c := range map[string]catalog.Content{
+		"title":       {Title: "ab"},
+		"description": {Description: "ab"},
+		"both":        {Title: "a", Description: "b"},
+		"one label":   {Labels: map[string]string{"ab": ""}},
+		"its value":   {Labels: map[string]string{"a": "b"}},
+		"two labels":  {Labels: map[string]string{"a": "", "b": ""}},
+	} {
+		etag := catalog.Product{UID: "u", Content: c}.Etag()
+		if other, taken := seen[etag]; taken {
+			t.Errorf("%s and %s have the same etag", name, other)
+		}
+		seen[etag] = name
+	}
+}
+
 // contents draws from few, short texts, so that collisions by shifting letters
 // between neighbouring fields would be found.
 func contents() *rapid.Generator[catalog.Content] {
