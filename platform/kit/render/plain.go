@@ -27,7 +27,7 @@ func newPlain(cfg Config) *plainView {
 
 func (v *plainView) say(subject, text string) {
 	for _, line := range strings.Split(strings.TrimRight(clean(text), "\n"), "\n") {
-		fmt.Fprintf(v.err, "%s%s\n", subject, line)
+		write(v.err, subject+line+"\n")
 	}
 	v.spoke = v.clock.Now()
 }
@@ -57,7 +57,7 @@ func (v *plainView) event(e event.Event) {
 		v.say(who, stoppedText(p))
 	case event.LogLine:
 		if p.Wanted {
-			io.WriteString(v.out, complete(clean(wantedText(e, p))))
+			write(v.out, complete(clean(wantedText(e, p))))
 			v.spoke = v.clock.Now()
 			return
 		}
@@ -67,7 +67,7 @@ func (v *plainView) event(e event.Event) {
 	case event.Verdict:
 		v.say("", who+p.String())
 	case event.Result:
-		io.WriteString(v.out, complete(clean(p.Text)))
+		write(v.out, complete(clean(p.Text)))
 	}
 }
 

@@ -198,3 +198,7 @@ func clean(text string) string {
 func steers(c rune) bool {
 	return c < 0x20 && c != '\n' && c != '\t' || c >= 0x7f && c < 0xa0 || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069
 }
+
+// write writes text. That nobody reads it any more must not stop the work it
+// is about, so that an error is not one here.
+func write(w io.Writer, text string) { _, _ = io.WriteString(w, text) }

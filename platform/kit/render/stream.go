@@ -17,7 +17,7 @@ func (v *jsonView) event(e event.Event) {
 		e.Data = event.Notice{Level: event.Warning, Message: err.Error()}
 		line, _ = json.Marshal(e)
 	}
-	v.out.Write(append(line, '\n'))
+	write(v.out, string(line)+"\n")
 }
 
 func (v *jsonView) tick(time.Time) {}
@@ -29,18 +29,18 @@ type quietView struct{ out, err io.Writer }
 func (v *quietView) event(e event.Event) {
 	switch p := e.Data.(type) {
 	case event.Result:
-		io.WriteString(v.out, complete(clean(p.Text)))
+		write(v.out, complete(clean(p.Text)))
 	case event.LogLine:
 		if p.Wanted {
-			io.WriteString(v.out, complete(clean(wantedText(e, p))))
+			write(v.out, complete(clean(wantedText(e, p))))
 		}
 	case event.Verdict:
 		if p.Outcome != event.Completed {
-			io.WriteString(v.err, complete(clean(subject(e)+p.String())))
+			write(v.err, complete(clean(subject(e)+p.String())))
 		}
 	case event.Notice:
 		if p.Level == event.Failure {
-			io.WriteString(v.err, complete(clean(subject(e)+noticeText(p))))
+			write(v.err, complete(clean(subject(e)+noticeText(p))))
 		}
 	}
 }

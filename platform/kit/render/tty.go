@@ -59,12 +59,12 @@ func (v *ttyView) event(e event.Event) {
 		}
 	}
 	if result != "" {
-		io.WriteString(v.err, b.String())
+		write(v.err, b.String())
 		b.Reset()
-		io.WriteString(v.out, complete(clean(result)))
+		write(v.out, complete(clean(result)))
 	}
 	v.draw(&b, columns)
-	io.WriteString(v.err, b.String())
+	write(v.err, b.String())
 }
 
 // line is text that stays.
@@ -139,7 +139,7 @@ func (v *ttyView) tick(now time.Time) {
 	v.erase(&b)
 	columns, _ := v.size()
 	v.draw(&b, columns)
-	io.WriteString(v.err, b.String())
+	write(v.err, b.String())
 }
 
 // erase takes the live part off the screen; the cursor is at its top then.
@@ -201,7 +201,7 @@ func (v *ttyView) close() {
 		b.WriteString(showCursor)
 		v.hidden = false
 	}
-	io.WriteString(v.err, b.String())
+	write(v.err, b.String())
 }
 
 func (v *ttyView) paint(style, text string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slipway-dev/slipway/platform/kit/contract"
@@ -113,7 +114,7 @@ func (w *watch) resume() []string {
 func (w *watch) explain(ctx context.Context, v *Verdict, ours *Deployment) {
 	stopped := w.stopped(ctx)
 	v.Causes = append(v.Causes, stoppedCauses(stopped)...)
-	v.Causes = append(v.Causes, w.serviceCauses(ctx)...)
+	v.Causes = append(v.Causes, w.serviceCauses(ctx, len(v.Causes) > 0)...)
 	if ours.Breaker == "TRIGGERED" {
 		v.Causes = append(v.Causes, fmt.Sprintf("the circuit breaker triggered after %d failures (threshold %d)", ours.Failures, ours.Threshold))
 	}
@@ -141,8 +142,13 @@ func contains(causes []string, reason string) bool {
 	return false
 }
 
-// stoppedCauses groups stopped tasks by how they ended.
+// stoppedCauses groups stopped tasks by how they ended. Those that ECS took
+// down in the end explain something only if there are no others.
 func stoppedCauses(tasks []Task) []string {
+	guilty := slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return strings.HasPrefix(t.StoppedReason, "Scaling activity initiated by") })
+	if len(guilty) > 0 {
+		tasks = guilty
+	}
 	count := map[string]int{}
 	var order []string
 	for _, t := range tasks {
@@ -182,6 +188,9 @@ func stoppedText(t Task) string {
 		case c.ExitCode == nil && c.Reason != "":
 			end = "container " + c.Name
 		}
+		if c.ExitCode == nil && c.Reason == t.StoppedReason {
+			continue
+		}
 		if end != "" && c.Reason != "" {
 			end += ": " + c.Reason
 		}
@@ -210,14 +219,23 @@ func exitMeaning(code int) string {
 	}
 }
 
-// telling matches the service events that explain a failure.
-var telling = regexp.MustCompile(`(?i)unhealthy|health check|unable to|failed|circuit breaker|alarm`)
+// checks matches the service events that name a failing check, telling those
+// that explain a failure at all.
+var (
+	checks  = regexp.MustCompile(`(?i)unhealthy|health check|alarm`)
+	telling = regexp.MustCompile(`(?i)unhealthy|health check|alarm|unable to|failed`)
+)
 
 var prefix = regexp.MustCompile(`^\(service [^)]*\)\s*`)
 
 // serviceCauses returns the distinct telling events since we began, newest
-// first, at most three.
-func (w *watch) serviceCauses(ctx context.Context) []string {
+// first, at most three; where stopped tasks explain the failure already, only
+// the checks that failed.
+func (w *watch) serviceCauses(ctx context.Context, explained bool) []string {
+	wanted := telling
+	if explained {
+		wanted = checks
+	}
 	s, err := w.d.cfg.ECS.Service(ctx, w.plan.Contract.Cluster, w.plan.Contract.ECSService)
 	if err != nil {
 		return nil
@@ -225,7 +243,7 @@ func (w *watch) serviceCauses(ctx context.Context) []string {
 	var causes []string
 	seen := map[string]bool{}
 	for _, m := range s.Events {
-		if !w.mine(m) || !telling.MatchString(m.Message) {
+		if !w.mine(m) || !wanted.MatchString(m.Message) {
 			continue
 		}
 		text := prefix.ReplaceAllString(m.Message, "")

@@ -135,7 +135,7 @@ func (s Status) String() string {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", row.Service, row.release(), row.Revision,
 			row.Desired, row.Running, row.Healthy, row.Last, row.URL)
 	}
-	table.Flush() // writes to a builder, which cannot fail
+	_ = table.Flush() // a builder takes everything
 	lines := strings.Split(b.String(), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
