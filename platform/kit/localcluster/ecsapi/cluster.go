@@ -8,6 +8,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 )
 
 // named is what clusters, services, families and containers are called.
@@ -15,10 +18,10 @@ var named = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 
 func (a *service) createCluster(ctx context.Context, in *ecs.CreateClusterInput) (*ecs.CreateClusterOutput, error) {
 	if in.ClusterName != nil && !named.MatchString(*in.ClusterName) {
-		return nil, invalid("Identifier contains illegal characters: %s.", *in.ClusterName)
+		return nil, ecserr.Invalid("Identifier contains illegal characters: %s.", *in.ClusterName)
 	}
 	if in.ServiceConnectDefaults != nil {
-		return nil, unsupported("serviceConnectDefaults")
+		return nil, ecserr.Unsupported("%s is not available on this cluster.", "serviceConnectDefaults")
 	}
 	if err := checkProviders(in.CapacityProviders, in.DefaultCapacityProviderStrategy); err != nil {
 		return nil, err
@@ -37,7 +40,7 @@ func checkProviders(providers []string, strategy []types.CapacityProviderStrateg
 	}
 	for _, p := range providers {
 		if p != "FARGATE" && p != "FARGATE_SPOT" {
-			return invalid("The specified capacity provider %s was not found.", p)
+			return ecserr.Invalid("The specified capacity provider %s was not found.", p)
 		}
 	}
 	return nil
@@ -49,14 +52,14 @@ func (a *service) describeClusters(_ context.Context, in *ecs.DescribeClustersIn
 		names = []string{"default"}
 	}
 	if len(names) > maxPage {
-		return nil, invalid("At most %d clusters can be described at once.", maxPage)
+		return nil, ecserr.Invalid("At most %d clusters can be described at once.", maxPage)
 	}
 	all := a.sched.Clusters()
 	out := &ecs.DescribeClustersOutput{Clusters: []types.Cluster{}, Failures: []types.Failure{}}
 	for _, name := range names {
-		at := slices.IndexFunc(all, func(c types.Cluster) bool { return *c.ClusterName == last(name) })
+		at := slices.IndexFunc(all, func(c types.Cluster) bool { return *c.ClusterName == ident.Last(name) })
 		if at < 0 {
-			out.Failures = append(out.Failures, missing(a.arns+"cluster/"+last(name)))
+			out.Failures = append(out.Failures, missing(a.arns+"cluster/"+ident.Last(name)))
 			continue
 		}
 		cluster := all[at]
@@ -111,7 +114,7 @@ func (a *service) putClusterCapacityProviders(ctx context.Context, in *ecs.PutCl
 
 func (a *service) updateCluster(ctx context.Context, in *ecs.UpdateClusterInput) (*ecs.UpdateClusterOutput, error) {
 	if in.ServiceConnectDefaults != nil && aws.ToString(in.ServiceConnectDefaults.Namespace) != "" {
-		return nil, unsupported("serviceConnectDefaults")
+		return nil, ecserr.Unsupported("%s is not available on this cluster.", "serviceConnectDefaults")
 	}
 	cluster, err := a.sched.ChangeCluster(ctx, in.Cluster, func(c *types.Cluster) {
 		if in.Settings != nil {

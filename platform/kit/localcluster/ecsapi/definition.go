@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
 )
 
 func (a *service) registerTaskDefinition(ctx context.Context, in *ecs.RegisterTaskDefinitionInput) (*ecs.RegisterTaskDefinitionOutput, error) {
@@ -44,7 +46,7 @@ func (a *service) registerTaskDefinition(ctx context.Context, in *ecs.RegisterTa
 func (a *service) describeTaskDefinition(_ context.Context, in *ecs.DescribeTaskDefinitionInput) (*ecs.DescribeTaskDefinitionOutput, error) {
 	def, tags, found := a.sched.Definition(aws.ToString(in.TaskDefinition))
 	if !found {
-		return nil, client("Unable to describe task definition.")
+		return nil, ecserr.Client("Unable to describe task definition.")
 	}
 	out := &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &def}
 	if slices.Contains(in.Include, types.TaskDefinitionFieldTags) {
@@ -71,13 +73,13 @@ func (a *service) deregisterTaskDefinition(ctx context.Context, in *ecs.Deregist
 // stay DELETE_IN_PROGRESS while something may refer to them.
 func (a *service) deleteTaskDefinitions(ctx context.Context, in *ecs.DeleteTaskDefinitionsInput) (*ecs.DeleteTaskDefinitionsOutput, error) {
 	if len(in.TaskDefinitions) > 10 {
-		return nil, invalid("At most 10 task definitions can be deleted at once.")
+		return nil, ecserr.Invalid("At most 10 task definitions can be deleted at once.")
 	}
 	out := &ecs.DeleteTaskDefinitionsOutput{TaskDefinitions: []types.TaskDefinition{}, Failures: []types.Failure{}}
 	for _, name := range in.TaskDefinitions {
 		def, err := a.sched.ChangeDefinition(ctx, name, func(def *types.TaskDefinition) error {
 			if def.Status == types.TaskDefinitionStatusActive {
-				return client("The specified task definition is still in ACTIVE status. Please deregister the target and try again.")
+				return ecserr.Client("The specified task definition is still in ACTIVE status. Please deregister the target and try again.")
 			}
 			def.Status = types.TaskDefinitionStatusDeleteInProgress
 			def.DeleteRequestedAt = aws.Time(a.sched.Now())

@@ -6,13 +6,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
 )
 
 // checkDefinition refuses what ECS refuses, and what the embedded cluster
 // would not honour.
 func checkDefinition(in *ecs.RegisterTaskDefinitionInput) error {
 	if !named.MatchString(aws.ToString(in.Family)) {
-		return client("Family contains invalid characters: %q. It is 1 to 255 letters, digits, hyphens and underscores.", aws.ToString(in.Family))
+		return ecserr.Client("Family contains invalid characters: %q. It is 1 to 255 letters, digits, hyphens and underscores.", aws.ToString(in.Family))
 	}
 	what := present(map[string]bool{
 		"volumes":               len(in.Volumes) > 0,
@@ -24,11 +26,11 @@ func checkDefinition(in *ecs.RegisterTaskDefinitionInput) error {
 		"enableFaultInjection":  aws.ToBool(in.EnableFaultInjection),
 	})
 	if what != "" {
-		return unsupported(what + " in a task definition")
+		return ecserr.Unsupported("%s is not available on this cluster.", what+" in a task definition")
 	}
 	if slices.Contains(in.RequiresCompatibilities, types.CompatibilityFargate) {
 		if in.NetworkMode != types.NetworkModeAwsvpc {
-			return client("Fargate only supports network mode 'awsvpc'.")
+			return ecserr.Client("Fargate only supports network mode 'awsvpc'.")
 		}
 		if _, _, err := taskSize(aws.ToString(in.Cpu), aws.ToString(in.Memory)); err != nil {
 			return err
@@ -39,16 +41,16 @@ func checkDefinition(in *ecs.RegisterTaskDefinitionInput) error {
 
 func checkContainers(containers []types.ContainerDefinition) error {
 	if len(containers) == 0 {
-		return client("Container list cannot be empty.")
+		return ecserr.Client("Container list cannot be empty.")
 	}
 	seen, essential := map[string]bool{}, false
 	for _, c := range containers {
 		name := aws.ToString(c.Name)
 		if !named.MatchString(name) {
-			return client("Container name contains invalid characters: %q.", name)
+			return ecserr.Client("Container name contains invalid characters: %q.", name)
 		}
 		if seen[name] {
-			return client("Container names must be unique: %s appears more than once.", name)
+			return ecserr.Client("Container names must be unique: %s appears more than once.", name)
 		}
 		seen[name] = true
 		essential = essential || c.Essential == nil || *c.Essential
@@ -57,7 +59,7 @@ func checkContainers(containers []types.ContainerDefinition) error {
 		}
 	}
 	if !essential {
-		return client("At least one container must be marked essential.")
+		return ecserr.Client("At least one container must be marked essential.")
 	}
 	if err := checkPorts(containers); err != nil {
 		return err
@@ -68,36 +70,36 @@ func checkContainers(containers []types.ContainerDefinition) error {
 func checkContainer(c types.ContainerDefinition) error {
 	name := *c.Name
 	if aws.ToString(c.Image) == "" {
-		return client("Container.image should not be null or empty: container %s.", name)
+		return ecserr.Client("Container.image should not be null or empty: container %s.", name)
 	}
 	if c.LogConfiguration != nil {
 		if c.LogConfiguration.LogDriver != types.LogDriverAwslogs {
-			return unsupported("The log driver " + string(c.LogConfiguration.LogDriver))
+			return ecserr.Unsupported("%s is not available on this cluster.", "The log driver "+string(c.LogConfiguration.LogDriver))
 		}
 		for _, option := range []string{"awslogs-group", "awslogs-region"} {
 			if c.LogConfiguration.Options[option] == "" {
-				return client("Log driver awslogs requires options: %s (container %s).", option, name)
+				return ecserr.Client("Log driver awslogs requires options: %s (container %s).", option, name)
 			}
 		}
 	}
 	if c.HealthCheck != nil && len(c.HealthCheck.Command) == 0 {
-		return client("Health check command should not be empty: container %s.", name)
+		return ecserr.Client("Health check command should not be empty: container %s.", name)
 	}
 	if s := aws.ToInt32(c.StopTimeout); s < 0 || s > 120 {
-		return client("stopTimeout must be between 0 and 120 seconds on Fargate: container %s.", name)
+		return ecserr.Client("stopTimeout must be between 0 and 120 seconds on Fargate: container %s.", name)
 	}
 	for _, kv := range c.Environment {
 		if aws.ToString(kv.Name) == "" {
-			return client("Environment variable names should not be empty: container %s.", name)
+			return ecserr.Client("Environment variable names should not be empty: container %s.", name)
 		}
 	}
 	for _, secret := range c.Secrets {
 		if aws.ToString(secret.Name) == "" || aws.ToString(secret.ValueFrom) == "" {
-			return client("Secrets need a name and valueFrom: container %s.", name)
+			return ecserr.Client("Secrets need a name and valueFrom: container %s.", name)
 		}
 	}
 	if what := unavailable(c); what != "" {
-		return unsupported(what + " (container " + name + ")")
+		return ecserr.Unsupported("%s is not available on this cluster.", what+" (container "+name+")")
 	}
 	return nil
 }
@@ -138,15 +140,15 @@ func checkPorts(containers []types.ContainerDefinition) error {
 			port := aws.ToInt32(p.ContainerPort)
 			switch {
 			case p.ContainerPortRange != nil:
-				return unsupported("containerPortRange")
+				return ecserr.Unsupported("%s is not available on this cluster.", "containerPortRange")
 			case port < 1 || port > 65535:
-				return client("Invalid container port %d: container %s.", port, *c.Name)
+				return ecserr.Client("Invalid container port %d: container %s.", port, *c.Name)
 			case aws.ToInt32(p.HostPort) != 0 && *p.HostPort != port:
-				return client("When networkMode=awsvpc, the host ports and container ports in port mappings must match: container %s.", *c.Name)
+				return ecserr.Client("When networkMode=awsvpc, the host ports and container ports in port mappings must match: container %s.", *c.Name)
 			case ports[port]:
-				return client("Port %d is mapped more than once.", port)
+				return ecserr.Client("Port %d is mapped more than once.", port)
 			case p.Name != nil && names[*p.Name]:
-				return client("Port mapping names must be unique: %s appears more than once.", *p.Name)
+				return ecserr.Client("Port mapping names must be unique: %s appears more than once.", *p.Name)
 			}
 			ports[port] = true
 			if p.Name != nil {
@@ -170,7 +172,7 @@ func checkDependencies(containers []types.ContainerDefinition) error {
 	visit = func(name string) error {
 		switch state[name] {
 		case visiting:
-			return client("Container dependency cycle: %s waits for itself.", name)
+			return ecserr.Client("Container dependency cycle: %s waits for itself.", name)
 		case visited:
 			return nil
 		}
@@ -178,10 +180,10 @@ func checkDependencies(containers []types.ContainerDefinition) error {
 		for _, d := range byName[name].DependsOn {
 			on, there := byName[aws.ToString(d.ContainerName)]
 			if !there {
-				return client("Container %s depends on %s, which does not exist.", name, aws.ToString(d.ContainerName))
+				return ecserr.Client("Container %s depends on %s, which does not exist.", name, aws.ToString(d.ContainerName))
 			}
 			if d.Condition == types.ContainerConditionHealthy && on.HealthCheck == nil {
-				return client("Container %s waits for %s to be HEALTHY, which has no health check.", name, *on.Name)
+				return ecserr.Client("Container %s waits for %s to be HEALTHY, which has no health check.", name, *on.Name)
 			}
 			if err := visit(*on.Name); err != nil {
 				return err

@@ -8,6 +8,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 )
 
 // Limits of one call.
@@ -21,10 +24,10 @@ func (a *service) listServiceDeployments(_ context.Context, in *ecs.ListServiceD
 	if err != nil {
 		return nil, err
 	}
-	name := last(aws.ToString(in.Service))
+	name := ident.Last(aws.ToString(in.Service))
 	known := slices.ContainsFunc(a.sched.Services(*cluster.ClusterName), func(s types.Service) bool { return *s.ServiceName == name })
 	if !known {
-		return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+		return nil, ecserr.NoService()
 	}
 	all := slices.DeleteFunc(a.sched.ServiceDeployments(*cluster.ClusterName, name), func(d types.ServiceDeployment) bool {
 		return !listed(d, in)
@@ -68,7 +71,7 @@ func listed(d types.ServiceDeployment, in *ecs.ListServiceDeploymentsInput) bool
 
 func (a *service) describeServiceDeployments(_ context.Context, in *ecs.DescribeServiceDeploymentsInput) (*ecs.DescribeServiceDeploymentsOutput, error) {
 	if n := len(in.ServiceDeploymentArns); n == 0 || n > maxDeployments {
-		return nil, invalid("Between 1 and %d service deployments can be described at once.", maxDeployments)
+		return nil, ecserr.Invalid("Between 1 and %d service deployments can be described at once.", maxDeployments)
 	}
 	out := &ecs.DescribeServiceDeploymentsOutput{ServiceDeployments: []types.ServiceDeployment{}, Failures: []types.Failure{}}
 	for _, arn := range in.ServiceDeploymentArns {
@@ -84,7 +87,7 @@ func (a *service) describeServiceDeployments(_ context.Context, in *ecs.Describe
 
 func (a *service) describeServiceRevisions(_ context.Context, in *ecs.DescribeServiceRevisionsInput) (*ecs.DescribeServiceRevisionsOutput, error) {
 	if n := len(in.ServiceRevisionArns); n == 0 || n > maxDeployments {
-		return nil, invalid("Between 1 and %d service revisions can be described at once.", maxDeployments)
+		return nil, ecserr.Invalid("Between 1 and %d service revisions can be described at once.", maxDeployments)
 	}
 	out := &ecs.DescribeServiceRevisionsOutput{ServiceRevisions: []types.ServiceRevision{}, Failures: []types.Failure{}}
 	for _, arn := range in.ServiceRevisionArns {

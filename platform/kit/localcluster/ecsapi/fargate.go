@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
 )
 
 // size is the memory, in MiB, that Fargate sells with a number of CPU units.
@@ -27,15 +29,15 @@ func sizes() []size {
 // "1 vCPU" and "2 GB", and returns them in units and MiB.
 func taskSize(cpu, memory string) (string, string, error) {
 	if cpu == "" || memory == "" {
-		return "", "", client("Fargate requires that 'cpu' and 'memory' be defined at the task level.")
+		return "", "", ecserr.Client("Fargate requires that 'cpu' and 'memory' be defined at the task level.")
 	}
 	c, err := amount(cpu, "vcpu")
 	if err != nil {
-		return "", "", client("Invalid 'cpu' setting for task: %s.", cpu)
+		return "", "", ecserr.Client("Invalid 'cpu' setting for task: %s.", cpu)
 	}
 	m, err := amount(memory, "gb")
 	if err != nil {
-		return "", "", client("Invalid 'memory' setting for task: %s.", memory)
+		return "", "", ecserr.Client("Invalid 'memory' setting for task: %s.", memory)
 	}
 	var choices []string
 	for _, s := range sizes() {
@@ -48,9 +50,9 @@ func taskSize(cpu, memory string) (string, string, error) {
 		choices = append(choices, span(s))
 	}
 	if choices == nil {
-		return "", "", client("No Fargate configuration exists for given values: cpu %d. It is one of 256, 512, 1024, 2048, 4096, 8192, 16384.", c)
+		return "", "", ecserr.Client("No Fargate configuration exists for given values: cpu %d. It is one of 256, 512, 1024, 2048, 4096, 8192, 16384.", c)
 	}
-	return "", "", client("No Fargate configuration exists for given values: %d CPU, %d memory. With cpu %d, memory is %s.",
+	return "", "", ecserr.Client("No Fargate configuration exists for given values: %d CPU, %d memory. With cpu %d, memory is %s.",
 		c, m, c, strings.Join(choices, " or "))
 }
 

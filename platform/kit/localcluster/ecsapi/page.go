@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
 )
 
 // maxPage is the most any list returns at once.
@@ -25,14 +27,14 @@ func page[T any](items []T, key func(T) string, by order, size *int32, token *st
 	n := normal
 	if size != nil {
 		if *size < 1 || *size > maxPage {
-			return nil, nil, invalid("maxResults must be between 1 and %d.", maxPage)
+			return nil, nil, ecserr.Invalid("maxResults must be between 1 and %d.", maxPage)
 		}
 		n = int(*size)
 	}
 	if aws.ToString(token) != "" {
 		after, err := base64.RawURLEncoding.DecodeString(*token)
 		if err != nil {
-			return nil, nil, invalid("Invalid token.")
+			return nil, nil, ecserr.Invalid("Invalid token.")
 		}
 		at := slices.IndexFunc(items, func(item T) bool { return strings.Compare(key(item), string(after))*int(by) > 0 })
 		if at < 0 {

@@ -7,6 +7,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 )
 
 func (a *service) createService(ctx context.Context, in *ecs.CreateServiceInput) (*ecs.CreateServiceOutput, error) {
@@ -51,16 +54,16 @@ func (a *service) describeServices(_ context.Context, in *ecs.DescribeServicesIn
 	}
 	switch n := len(in.Services); {
 	case n == 0:
-		return nil, invalid("Services cannot be empty.")
+		return nil, ecserr.Invalid("Services cannot be empty.")
 	case n > maxServices:
-		return nil, invalid("At most %d services can be described at once.", maxServices)
+		return nil, ecserr.Invalid("At most %d services can be described at once.", maxServices)
 	}
 	all := a.sched.Services(*cluster.ClusterName)
 	out := &ecs.DescribeServicesOutput{Services: []types.Service{}, Failures: []types.Failure{}}
 	for _, name := range in.Services {
-		at := slices.IndexFunc(all, func(s types.Service) bool { return *s.ServiceName == last(name) })
+		at := slices.IndexFunc(all, func(s types.Service) bool { return *s.ServiceName == ident.Last(name) })
 		if at < 0 {
-			out.Failures = append(out.Failures, missing(a.arns+"service/"+*cluster.ClusterName+"/"+last(name)))
+			out.Failures = append(out.Failures, missing(a.arns+"service/"+*cluster.ClusterName+"/"+ident.Last(name)))
 			continue
 		}
 		svc := all[at]
@@ -101,17 +104,17 @@ func (a *service) listServices(_ context.Context, in *ecs.ListServicesInput) (*e
 func (a *service) checkCreate(in *ecs.CreateServiceInput) error {
 	switch {
 	case !named.MatchString(aws.ToString(in.ServiceName)):
-		return invalid("Service name contains invalid characters: %q.", aws.ToString(in.ServiceName))
+		return ecserr.Invalid("Service name contains invalid characters: %q.", aws.ToString(in.ServiceName))
 	case aws.ToString(in.TaskDefinition) == "":
-		return invalid("TaskDefinition cannot be null or empty.")
+		return ecserr.Invalid("TaskDefinition cannot be null or empty.")
 	case in.DesiredCount == nil:
-		return invalid("desiredCount is required with the REPLICA scheduling strategy.")
+		return ecserr.Invalid("desiredCount is required with the REPLICA scheduling strategy.")
 	case in.SchedulingStrategy == types.SchedulingStrategyDaemon:
-		return unsupported("The DAEMON scheduling strategy")
+		return ecserr.Unsupported("%s is not available on this cluster.", "The DAEMON scheduling strategy")
 	case in.DeploymentController != nil && in.DeploymentController.Type != types.DeploymentControllerTypeEcs:
-		return unsupported("The deployment controller " + string(in.DeploymentController.Type))
+		return ecserr.Unsupported("%s is not available on this cluster.", "The deployment controller "+string(in.DeploymentController.Type))
 	case in.LaunchType != "" && len(in.CapacityProviderStrategy) > 0:
-		return invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
+		return ecserr.Invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
 	}
 	what := present(map[string]bool{
 		"gatewayConnectors":           len(in.GatewayConnectors) > 0,
@@ -124,7 +127,7 @@ func (a *service) checkCreate(in *ecs.CreateServiceInput) error {
 		"vpcLatticeConfigurations":    len(in.VpcLatticeConfigurations) > 0,
 	})
 	if what != "" {
-		return unsupported(what)
+		return ecserr.Unsupported("%s is not available on this cluster.", what)
 	}
 	if err := checkCommon(in.DesiredCount, in.HealthCheckGracePeriodSeconds, in.LoadBalancers, in.CapacityProviderStrategy); err != nil {
 		return err
@@ -134,7 +137,7 @@ func (a *service) checkCreate(in *ecs.CreateServiceInput) error {
 
 func (a *service) checkUpdate(in *ecs.UpdateServiceInput) error {
 	if in.DeploymentController != nil && in.DeploymentController.Type != types.DeploymentControllerTypeEcs {
-		return unsupported("The deployment controller " + string(in.DeploymentController.Type))
+		return ecserr.Unsupported("%s is not available on this cluster.", "The deployment controller "+string(in.DeploymentController.Type))
 	}
 	what := present(map[string]bool{
 		"gatewayConnectors":           len(in.GatewayConnectors) > 0,
@@ -147,7 +150,7 @@ func (a *service) checkUpdate(in *ecs.UpdateServiceInput) error {
 		"vpcLatticeConfigurations":    len(in.VpcLatticeConfigurations) > 0,
 	})
 	if what != "" {
-		return unsupported(what)
+		return ecserr.Unsupported("%s is not available on this cluster.", what)
 	}
 	if err := checkCommon(in.DesiredCount, in.HealthCheckGracePeriodSeconds, in.LoadBalancers, in.CapacityProviderStrategy); err != nil {
 		return err
@@ -157,24 +160,24 @@ func (a *service) checkUpdate(in *ecs.UpdateServiceInput) error {
 
 func checkCommon(desired, grace *int32, balancers []types.LoadBalancer, strategy []types.CapacityProviderStrategyItem) error {
 	if aws.ToInt32(desired) < 0 {
-		return invalid("desiredCount cannot be negative.")
+		return ecserr.Invalid("desiredCount cannot be negative.")
 	}
 	if aws.ToInt32(grace) < 0 {
-		return invalid("healthCheckGracePeriodSeconds cannot be negative.")
+		return ecserr.Invalid("healthCheckGracePeriodSeconds cannot be negative.")
 	}
 	if len(balancers) > 5 {
-		return invalid("load balancers can have at most 5 items.")
+		return ecserr.Invalid("load balancers can have at most 5 items.")
 	}
 	for _, lb := range balancers {
 		switch {
 		case lb.AdvancedConfiguration != nil:
-			return unsupported("advancedConfiguration of a load balancer")
+			return ecserr.Unsupported("%s is not available on this cluster.", "advancedConfiguration of a load balancer")
 		case aws.ToString(lb.LoadBalancerName) != "":
-			return unsupported("A Classic Load Balancer")
+			return ecserr.Unsupported("%s is not available on this cluster.", "A Classic Load Balancer")
 		case aws.ToString(lb.TargetGroupArn) == "":
-			return invalid("targetGroupArn cannot be empty.")
+			return ecserr.Invalid("targetGroupArn cannot be empty.")
 		case aws.ToString(lb.ContainerName) == "" || lb.ContainerPort == nil:
-			return invalid("A load balancer needs containerName and containerPort.")
+			return ecserr.Invalid("A load balancer needs containerName and containerPort.")
 		}
 	}
 	return checkProviders(nil, strategy)
@@ -184,11 +187,11 @@ func checkCommon(desired, grace *int32, balancers []types.LoadBalancer, strategy
 // Fargate, the only launch type there is.
 func (a *service) checkLaunch(launch types.LaunchType, definition string) error {
 	if launch != "" && launch != types.LaunchTypeFargate {
-		return unsupported("The launch type " + string(launch))
+		return ecserr.Unsupported("%s is not available on this cluster.", "The launch type "+string(launch))
 	}
 	def, _, found := a.sched.Definition(definition)
 	if found && !slices.Contains(def.Compatibilities, types.CompatibilityFargate) {
-		return invalid("Task definition does not support launch_type FARGATE.")
+		return ecserr.Invalid("Task definition does not support launch_type FARGATE.")
 	}
 	return nil
 }

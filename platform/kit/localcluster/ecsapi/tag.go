@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
 )
 
 // maxTags is how many tags a resource can have.
@@ -14,11 +16,11 @@ const maxTags = 50
 
 func (a *service) tagResource(ctx context.Context, in *ecs.TagResourceInput) (*ecs.TagResourceOutput, error) {
 	if len(in.Tags) > maxTags {
-		return nil, invalid("A resource can have at most %d tags.", maxTags)
+		return nil, ecserr.Invalid("A resource can have at most %d tags.", maxTags)
 	}
 	for _, tag := range in.Tags {
 		if key := aws.ToString(tag.Key); key == "" || strings.HasPrefix(strings.ToLower(key), "aws:") {
-			return nil, invalid("Tag keys cannot be empty or start with 'aws:'.")
+			return nil, ecserr.Invalid("Tag keys cannot be empty or start with 'aws:'.")
 		}
 	}
 	if err := a.sched.ChangeTags(ctx, aws.ToString(in.ResourceArn), in.Tags, nil); err != nil {

@@ -8,14 +8,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 )
 
 func (a *service) runTask(ctx context.Context, in *ecs.RunTaskInput) (*ecs.RunTaskOutput, error) {
 	if n := in.Count; n != nil && (*n < 1 || *n > 10) {
-		return nil, invalid("Count must be between 1 and 10.")
+		return nil, ecserr.Invalid("Count must be between 1 and 10.")
 	}
 	if strings.HasPrefix(aws.ToString(in.Group), "service:") {
-		return nil, invalid("Group names cannot start with 'service:'.")
+		return nil, ecserr.Invalid("Group names cannot start with 'service:'.")
 	}
 	what := present(map[string]bool{
 		"placementConstraints": len(in.PlacementConstraints) > 0,
@@ -23,7 +26,7 @@ func (a *service) runTask(ctx context.Context, in *ecs.RunTaskInput) (*ecs.RunTa
 		"volumeConfigurations": len(in.VolumeConfigurations) > 0,
 	})
 	if what != "" {
-		return nil, unsupported(what)
+		return nil, ecserr.Unsupported("%s is not available on this cluster.", what)
 	}
 	if err := checkOverrides(in.Overrides); err != nil {
 		return nil, err
@@ -46,14 +49,14 @@ func checkOverrides(o *types.TaskOverride) error {
 		return nil
 	}
 	if len(o.InferenceAcceleratorOverrides) > 0 {
-		return unsupported("inferenceAcceleratorOverrides")
+		return ecserr.Unsupported("%s is not available on this cluster.", "inferenceAcceleratorOverrides")
 	}
 	for _, c := range o.ContainerOverrides {
 		switch {
 		case len(c.EnvironmentFiles) > 0:
-			return unsupported("environmentFiles in an override")
+			return ecserr.Unsupported("%s is not available on this cluster.", "environmentFiles in an override")
 		case len(c.ResourceRequirements) > 0:
-			return unsupported("resourceRequirements in an override")
+			return ecserr.Unsupported("%s is not available on this cluster.", "resourceRequirements in an override")
 		}
 	}
 	return nil
@@ -74,16 +77,16 @@ func (a *service) describeTasks(_ context.Context, in *ecs.DescribeTasksInput) (
 	}
 	switch n := len(in.Tasks); {
 	case n == 0:
-		return nil, invalid("Tasks cannot be empty.")
+		return nil, ecserr.Invalid("Tasks cannot be empty.")
 	case n > maxPage:
-		return nil, invalid("At most %d tasks can be described at once.", maxPage)
+		return nil, ecserr.Invalid("At most %d tasks can be described at once.", maxPage)
 	}
 	all := a.sched.Tasks(*cluster.ClusterName)
 	out := &ecs.DescribeTasksOutput{Tasks: []types.Task{}, Failures: []types.Failure{}}
 	for _, name := range in.Tasks {
-		at := slices.IndexFunc(all, func(t types.Task) bool { return last(*t.TaskArn) == last(name) })
+		at := slices.IndexFunc(all, func(t types.Task) bool { return ident.Last(*t.TaskArn) == ident.Last(name) })
 		if at < 0 {
-			out.Failures = append(out.Failures, missing(a.arns+"task/"+*cluster.ClusterName+"/"+last(name)))
+			out.Failures = append(out.Failures, missing(a.arns+"task/"+*cluster.ClusterName+"/"+ident.Last(name)))
 			continue
 		}
 		task := all[at]
@@ -101,14 +104,14 @@ func (a *service) listTasks(_ context.Context, in *ecs.ListTasksInput) (*ecs.Lis
 		return nil, err
 	}
 	if in.ContainerInstance != nil || in.DaemonName != nil {
-		return nil, unsupported("A filter by container instance or daemon")
+		return nil, ecserr.Unsupported("%s is not available on this cluster.", "A filter by container instance or daemon")
 	}
 	if in.ServiceName != nil {
 		known := slices.ContainsFunc(a.sched.Services(*cluster.ClusterName), func(s types.Service) bool {
-			return *s.ServiceName == last(*in.ServiceName)
+			return *s.ServiceName == ident.Last(*in.ServiceName)
 		})
 		if !known {
-			return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+			return nil, ecserr.NoService()
 		}
 	}
 	var arns []string
@@ -129,11 +132,11 @@ func matches(task types.Task, in *ecs.ListTasksInput) bool {
 	if desired == "" {
 		desired = types.DesiredStatusRunning
 	}
-	family, _, _ := strings.Cut(last(*task.TaskDefinitionArn), ":")
+	family, _, _ := strings.Cut(ident.Last(*task.TaskDefinitionArn), ":")
 	switch {
 	case *task.DesiredStatus != string(desired):
 		return false
-	case in.ServiceName != nil && aws.ToString(task.Group) != "service:"+last(*in.ServiceName):
+	case in.ServiceName != nil && aws.ToString(task.Group) != "service:"+ident.Last(*in.ServiceName):
 		return false
 	case in.Family != nil && family != *in.Family:
 		return false

@@ -1,11 +1,15 @@
 package scheduler
 
 import (
+	"context"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/plan"
 )
@@ -119,4 +123,119 @@ func (t *turn) touchDeployment(dep *ledger.Deployment) {
 func (t *turn) touchRollout(row *ledger.Rollout) {
 	row.Rollout.UpdatedAt = aws.Time(t.now)
 	t.ledger.Rollouts.Touch(*row.Rollout.ServiceDeploymentArn)
+}
+
+// verdict is why a deployment ends badly and what is to happen then.
+type verdict struct {
+	// reason is the deployment's rolloutStateReason, rollout the service
+	// deployment's statusReason when nothing is put back, rolled when it is.
+	reason, rollout, rolled string
+	// rollback asks for the last completed revision; initiator asked for it.
+	rollback  bool
+	initiator string
+}
+
+// noCandidate is what ECS says when there is nothing to roll back to.
+const noCandidate = "No rollback candidate was found to run the rollback."
+
+// fail ends the primary deployment as FAILED and puts the last completed
+// revision back where that is wanted and there is one. A failed rollback is
+// reported, yet its tasks are tried again: nothing better is known.
+func (t *turn) fail(svc *ledger.Service, dep *ledger.Deployment, v verdict) {
+	t.written = true
+	row := t.ledger.Rollouts.Get(dep.Rollout)
+	dep.Deployment.RolloutState = types.DeploymentRolloutStateFailed
+	dep.Deployment.RolloutStateReason = aws.String(v.reason)
+	t.touchDeployment(dep)
+	conclude := func(status types.ServiceDeploymentStatus, reason string) {
+		if row != nil && !finished(row.Rollout.Status) {
+			t.finish(svc, row, status, reason)
+		}
+	}
+	candidate := t.ledger.Revisions.Get(svc.Completed)
+	switch {
+	case dep.Rollback:
+		conclude(types.ServiceDeploymentStatusRollbackFailed, "Service deployment rollback failed: "+v.reason)
+	case !v.rollback:
+		conclude(types.ServiceDeploymentStatusStopped, v.rollout)
+	case candidate == nil || svc.Completed == dep.Revision:
+		conclude(types.ServiceDeploymentStatusRollbackFailed, v.rollout+" "+noCandidate)
+	default:
+		t.putBack(svc, dep, candidate, row, v)
+	}
+}
+
+// putBack makes the last completed revision the service's configuration again
+// and its deployment the primary one, anew if its last task is gone.
+func (t *turn) putBack(svc *ledger.Service, failed *ledger.Deployment, to *ledger.Revision, row *ledger.Rollout, v verdict) {
+	r := to.Revision
+	svc.Service.TaskDefinition, svc.Service.LoadBalancers = r.TaskDefinition, r.LoadBalancers
+	svc.Service.NetworkConfiguration = r.NetworkConfiguration
+	svc.Service.PlatformVersion, svc.Service.PlatformFamily = r.PlatformVersion, r.PlatformFamily
+	svc.Service.LaunchType, svc.Service.CapacityProviderStrategy = r.LaunchType, r.CapacityProviderStrategy
+	var dep *ledger.Deployment
+	for _, d := range t.deploymentsOf(svc) {
+		if d.Revision == *r.ServiceRevisionArn {
+			dep = d
+			break
+		}
+	}
+	if dep == nil {
+		dep = t.deploy(svc, "ecs-svc/"+t.names.Number(), *r.ServiceRevisionArn)
+	}
+	id := *dep.Deployment.Id
+	t.promote(svc, dep, failed.Rollout)
+	dep.Rollback = true
+	dep.Deployment.RolloutStateReason = aws.String(rollbackReason(v.initiator, id))
+	t.say(svc, "rolling back to (deployment %s)", id)
+	if row == nil {
+		return
+	}
+	row.Rollout.Status = types.ServiceDeploymentStatusRollbackInProgress
+	row.Rollout.StatusReason = aws.String(v.rolled)
+	row.Rollout.Rollback = &types.Rollback{
+		Reason: aws.String(v.rolled), StartedAt: aws.Time(t.now), ServiceRevisionArn: r.ServiceRevisionArn,
+	}
+	t.touchRollout(row)
+}
+
+// StopServiceDeployment ends a deployment that is under way: ROLLBACK puts the
+// last completed revision back, ABORT leaves everything as it is.
+func (s *Scheduler) StopServiceDeployment(ctx context.Context, in *ecs.StopServiceDeploymentInput) (string, error) {
+	arn := aws.ToString(in.ServiceDeploymentArn)
+	err := s.request(ctx, func(t *turn) error {
+		row := t.ledger.Rollouts.Get(arn)
+		if row == nil {
+			return ecserr.NoServiceDeployment(arn)
+		}
+		svc := t.ledger.Services.Get(row.Service)
+		if svc == nil {
+			return ecserr.NoService()
+		}
+		dep := t.ledger.Deployments.Get(svc.Primary)
+		if row.Rollout.Status != types.ServiceDeploymentStatusInProgress || dep == nil || dep.Rollout != arn {
+			return ecserr.Conflict("The service deployment is in status %s and can't be stopped.", row.Rollout.Status)
+		}
+		rollback := in.StopType != types.StopServiceDeploymentStopTypeAbort
+		if rollback && (svc.Completed == "" || svc.Completed == dep.Revision) {
+			return ecserr.Conflict("%s", noCandidate)
+		}
+		t.fail(svc, dep, verdict{
+			reason:   "ECS deployment " + *dep.Deployment.Id + " was stopped by request.",
+			rollout:  "Service deployment was stopped by request.",
+			rolled:   "Service deployment rolled back by request.",
+			rollback: rollback, initiator: "ECS deployment stop request",
+		})
+		t.touch(row.Service)
+		return nil
+	})
+	return arn, err
+}
+
+// digestOf is the digest in an image reference, or "".
+func digestOf(image string) string {
+	if _, digest, found := strings.Cut(image, "@"); found {
+		return digest
+	}
+	return ""
 }

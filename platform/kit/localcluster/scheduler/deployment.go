@@ -25,8 +25,8 @@ const keptRollouts = 100
 func (t *turn) begin(svc *ledger.Service) {
 	t.supersede(svc)
 	revision := t.revise(svc)
-	id := "ecs-svc/" + t.number()
-	arn := t.arn("service-deployment/" + serviceKey(svc) + "/" + t.rolloutID())
+	id := "ecs-svc/" + t.names.Number()
+	arn := t.names.ARN("service-deployment/" + serviceKey(svc) + "/" + t.names.ServiceDeployment())
 	t.ledger.Rollouts.Put(arn, &ledger.Rollout{
 		Service: serviceKey(svc), Deployment: id,
 		Rollout: types.ServiceDeployment{
@@ -150,7 +150,7 @@ func finished(status types.ServiceDeploymentStatus) bool {
 
 // revise writes the service's present configuration down as a new revision.
 func (t *turn) revise(svc *ledger.Service) string {
-	arn := t.arn("service-revision/" + serviceKey(svc) + "/" + t.number())
+	arn := t.names.ARN("service-revision/" + serviceKey(svc) + "/" + t.names.Number())
 	s := svc.Service
 	revision := types.ServiceRevision{
 		ServiceRevisionArn: aws.String(arn), ServiceArn: s.ServiceArn, ClusterArn: s.ClusterArn,

@@ -1,12 +1,15 @@
 package scheduler
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/plan"
 )
@@ -118,7 +121,7 @@ func (t *turn) planView(svc *ledger.Service, dep *ledger.Deployment, tasks []*le
 	for _, row := range tasks {
 		healthy, _ := t.healthy(row)
 		view.Tasks = append(view.Tasks, plan.Task{
-			ID: last(*row.Task.TaskArn), Deployment: row.Deployment, Stopping: !row.Live(),
+			ID: ident.Last(*row.Task.TaskArn), Deployment: row.Deployment, Stopping: !row.Live(),
 			Running: row.Status() == statusRunning, Healthy: healthy, Proven: row.Proven,
 			CreatedAt: *row.Task.CreatedAt,
 		})
@@ -146,7 +149,7 @@ func (t *turn) launch(svc *ledger.Service, dep *ledger.Deployment, n int) {
 	}
 	ids := make([]string, 0, n)
 	for range n {
-		ids = append(ids, last(*t.create(l).Task.TaskArn))
+		ids = append(ids, ident.Last(*t.create(l).Task.TaskArn))
 	}
 	t.touch(serviceKey(svc))
 	t.say(svc, "has started %d tasks: %s", n, taskList(ids))
@@ -190,3 +193,33 @@ func capacityOf(strategy []types.CapacityProviderStrategyItem) string {
 	}
 	return aws.ToString(strategy[0].CapacityProvider)
 }
+
+// maxEvents is how many events a service keeps, as in ECS.
+const maxEvents = 100
+
+// say adds a service event, newest first.
+func (t *turn) say(svc *ledger.Service, format string, args ...any) {
+	event := types.ServiceEvent{
+		Id:        aws.String(t.names.UUID()),
+		CreatedAt: aws.Time(t.now),
+		Message:   aws.String(fmt.Sprintf("(service %s) ", *svc.Service.ServiceName) + fmt.Sprintf(format, args...) + "."),
+	}
+	keep := svc.Service.Events[:min(len(svc.Service.Events), maxEvents-1)]
+	svc.Service.Events = append([]types.ServiceEvent{event}, keep...)
+	t.touchService(svc)
+}
+
+// taskList is "(task a) (task b)".
+func taskList(ids []string) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = "(task " + id + ")"
+	}
+	return strings.Join(parts, " ")
+}
+
+func (t *turn) touchService(svc *ledger.Service) {
+	t.ledger.Services.Touch(ledger.Key(svc.Cluster, *svc.Service.ServiceName))
+}
+
+func serviceKey(svc *ledger.Service) string { return ledger.Key(svc.Cluster, *svc.Service.ServiceName) }

@@ -9,7 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 )
 
 // lostReason is the stopped reason of a task that a restart ended. It is not
@@ -96,4 +98,107 @@ func (t *turn) lose(row *ledger.Task) {
 		}
 	}
 	t.over(row)
+}
+
+// How long and how many stopped tasks are kept, so that DescribeTasks can
+// explain a failure; ECS keeps them an hour.
+const (
+	keepStopped  = time.Hour
+	maxStopped   = 1000
+	retryReports = time.Second
+)
+
+// Tick does what is due now: health checks after the grace period, starts
+// after the back-off, old records. Run calls it in time.
+func (s *Scheduler) Tick() {
+	s.mu.Lock()
+	late := s.late
+	if s.ready {
+		s.late = map[string]task.Report{}
+	}
+	s.mu.Unlock()
+	err := s.change(func(t *turn) error {
+		if s.closed || !s.ready {
+			return nil
+		}
+		for _, r := range late {
+			t.report(r)
+		}
+		for _, row := range t.ledger.Tasks.All {
+			if !row.Over() {
+				t.examine(row)
+			}
+		}
+		for key := range t.ledger.Services.All {
+			t.touch(key)
+		}
+		t.expire()
+		return nil
+	})
+	if err == nil {
+		return
+	}
+	s.cfg.Logger.Error("do what is due", "error", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for arn, r := range late {
+		if _, newer := s.late[arn]; !newer {
+			s.late[arn] = r
+		}
+	}
+}
+
+// expire drops stopped tasks past their time, the oldest first when there are
+// too many.
+func (t *turn) expire() {
+	var stopped []*ledger.Task
+	for _, row := range t.ledger.Tasks.All {
+		if row.Over() {
+			stopped = append(stopped, row)
+		}
+	}
+	slices.SortFunc(stopped, func(a, b *ledger.Task) int { return a.Task.StoppedAt.Compare(*b.Task.StoppedAt) })
+	for i, row := range stopped {
+		if t.now.Sub(*row.Task.StoppedAt) >= keepStopped || len(stopped)-i > maxStopped {
+			t.ledger.Tasks.Delete(ledger.Key(row.Cluster, ident.Last(*row.Task.TaskArn)))
+			t.written = true
+		}
+	}
+}
+
+// untilNext is the time until something is due.
+func (s *Scheduler) untilNext() (wait time.Duration, set bool) {
+	s.read(func(t *turn) {
+		consider := func(at time.Time) {
+			if d := at.Sub(t.now); !set || d < wait {
+				wait, set = max(d, 0), true
+			}
+		}
+		for _, row := range t.ledger.Tasks.All {
+			if row.Over() {
+				consider(row.Task.StoppedAt.Add(keepStopped))
+				continue
+			}
+			if svc := t.ledger.Services.Get(row.Service); svc != nil && row.Live() && failing(row) {
+				if end := graceEnd(svc, row); end.After(t.now) {
+					consider(end)
+				}
+			}
+		}
+		for _, svc := range t.ledger.Services.All {
+			if dep := t.ledger.Deployments.Get(svc.Primary); dep != nil && dep.NotBefore.After(t.now) {
+				consider(dep.NotBefore)
+			}
+		}
+		if t.ready && len(s.late) > 0 {
+			consider(t.now.Add(retryReports))
+		}
+	})
+	return wait, set
+}
+
+// failing reports whether a check of the task fails at present.
+func failing(row *ledger.Task) bool {
+	return row.Task.HealthStatus == types.HealthStatusUnhealthy ||
+		slices.ContainsFunc(row.Targets, func(b ledger.Binding) bool { return b.Health == TargetUnhealthy })
 }

@@ -1,3 +1,9 @@
+// Package scheduler decides what runs on the embedded cluster. It keeps ECS
+// clusters, task definitions, services, deployments and tasks as records in
+// the state store, plans the next step from a snapshot of them, writes the
+// plan down, and only then tells the task runtime and the load balancer. It
+// knows nothing of wire formats (package ecsapi) or of processes (package
+// runtime).
 package scheduler
 
 import (
@@ -7,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 )
@@ -19,7 +27,8 @@ import (
 // Until Run is called effects run in the caller's goroutine, which is what
 // tests want; afterwards they run in Run's.
 type Scheduler struct {
-	cfg Config
+	cfg   Config
+	names ident.Namer
 
 	mu     sync.Mutex // guards the fields below
 	ledger *ledger.Ledger
@@ -47,6 +56,7 @@ func New(cfg Config) (*Scheduler, error) {
 	}
 	return &Scheduler{
 		cfg:    cfg.complete(),
+		names:  ident.Namer{Account: cfg.Account, Region: cfg.Region, Random: cfg.IDs},
 		ledger: records,
 		late:   map[string]task.Report{},
 		wake:   make(chan struct{}, 1),
@@ -121,7 +131,7 @@ func (s *Scheduler) request(ctx context.Context, fn func(*turn) error) error {
 	}
 	return s.change(func(t *turn) error {
 		if s.closed {
-			return errServer("the cluster is shutting down")
+			return ecserr.Server("the cluster is shutting down")
 		}
 		t.written = true
 		return fn(t)

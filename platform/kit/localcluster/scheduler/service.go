@@ -2,13 +2,15 @@ package scheduler
 
 import (
 	"context"
-	"reflect"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/settings"
 )
 
 // Service states.
@@ -31,12 +33,12 @@ func (s *Scheduler) CreateService(ctx context.Context, in *ecs.CreateServiceInpu
 		if old := t.ledger.Services.Get(key); old != nil {
 			switch status := *old.Service.Status; {
 			case status == serviceDraining:
-				return errInvalid("Unable to Start a service that is still Draining.")
+				return ecserr.Invalid("Unable to Start a service that is still Draining.")
 			case status == serviceActive && old.ClientToken != "" && old.ClientToken == aws.ToString(in.ClientToken):
 				out = t.serviceView(old)
 				return nil
 			case status == serviceActive:
-				return errInvalid("Creation of service was not idempotent.")
+				return ecserr.Invalid("Creation of service was not idempotent.")
 			}
 		}
 		def, err := t.activeDefinition(aws.ToString(in.TaskDefinition))
@@ -61,17 +63,17 @@ func (s *Scheduler) CreateService(ctx context.Context, in *ecs.CreateServiceInpu
 // newService is the record of a service as asked for, defaults filled in.
 func (t *turn) newService(cluster *ledger.Cluster, def *ledger.Definition, in *ecs.CreateServiceInput) (*ledger.Service, error) {
 	name, clusterName := aws.ToString(in.ServiceName), *cluster.Cluster.ClusterName
-	deployment, err := deploymentConfig(nil, in.DeploymentConfiguration)
+	deployment, err := settings.Deployment(nil, in.DeploymentConfiguration)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBalancers(in.LoadBalancers, def.Definition); err != nil {
+	if err := settings.CheckBalancers(in.LoadBalancers, def.Definition); err != nil {
 		return nil, err
 	}
 	svc := &ledger.Service{
 		Cluster: clusterName, ClientToken: aws.ToString(in.ClientToken),
 		Service: types.Service{
-			ServiceArn:  aws.String(t.arn("service/" + clusterName + "/" + name)),
+			ServiceArn:  aws.String(t.names.ARN("service/" + clusterName + "/" + name)),
 			ServiceName: aws.String(name), ClusterArn: cluster.Cluster.ClusterArn,
 			Status: aws.String(serviceActive), CreatedAt: aws.Time(t.now),
 			TaskDefinition: def.Definition.TaskDefinitionArn, DesiredCount: aws.ToInt32(in.DesiredCount),
@@ -82,8 +84,8 @@ func (t *turn) newService(cluster *ledger.Cluster, def *ledger.Definition, in *e
 			LoadBalancers: in.LoadBalancers, NetworkConfiguration: in.NetworkConfiguration,
 			HealthCheckGracePeriodSeconds: in.HealthCheckGracePeriodSeconds,
 			EnableECSManagedTags:          in.EnableECSManagedTags, EnableExecuteCommand: in.EnableExecuteCommand,
-			PlatformVersion: aws.String(platformVersion(in.PlatformVersion)),
-			PlatformFamily:  aws.String(platformFamily(def.Definition)),
+			PlatformVersion: aws.String(settings.PlatformVersion(in.PlatformVersion)),
+			PlatformFamily:  aws.String(settings.PlatformFamily(def.Definition)),
 			PropagateTags:   in.PropagateTags, Tags: in.Tags,
 			AvailabilityZoneRebalancing: in.AvailabilityZoneRebalancing,
 			RoleArn:                     in.Role,
@@ -101,16 +103,6 @@ func (t *turn) newService(cluster *ledger.Cluster, def *ledger.Definition, in *e
 	return svc, nil
 }
 
-// latestPlatform is what LATEST stands for on Fargate.
-const latestPlatform = "1.4.0"
-
-func platformVersion(asked *string) string {
-	if v := aws.ToString(asked); v != "" && v != "LATEST" {
-		return v
-	}
-	return latestPlatform
-}
-
 // UpdateService changes a service. A change of what its tasks are, or
 // forceNewDeployment, begins a new deployment.
 func (s *Scheduler) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput) (types.Service, error) {
@@ -124,7 +116,7 @@ func (s *Scheduler) UpdateService(ctx context.Context, in *ecs.UpdateServiceInpu
 		if err := t.merge(&next, in); err != nil {
 			return err
 		}
-		redeploy := in.ForceNewDeployment || !sameTasks(svc.Service, next)
+		redeploy := in.ForceNewDeployment || !settings.SameTasks(svc.Service, next)
 		svc.Service = next
 		if redeploy {
 			t.begin(svc)
@@ -148,9 +140,9 @@ func (t *turn) merge(svc *types.Service, in *ecs.UpdateServiceInput) error {
 		}
 		def = named
 		svc.TaskDefinition = def.Definition.TaskDefinitionArn
-		svc.PlatformFamily = aws.String(platformFamily(def.Definition))
+		svc.PlatformFamily = aws.String(settings.PlatformFamily(def.Definition))
 	}
-	deployment, err := deploymentConfig(svc.DeploymentConfiguration, in.DeploymentConfiguration)
+	deployment, err := settings.Deployment(svc.DeploymentConfiguration, in.DeploymentConfiguration)
 	if err != nil {
 		return err
 	}
@@ -159,7 +151,7 @@ func (t *turn) merge(svc *types.Service, in *ecs.UpdateServiceInput) error {
 		svc.LoadBalancers = in.LoadBalancers
 	}
 	if def != nil {
-		if err := checkBalancers(svc.LoadBalancers, def.Definition); err != nil {
+		if err := settings.CheckBalancers(svc.LoadBalancers, def.Definition); err != nil {
 			return err
 		}
 	}
@@ -170,7 +162,7 @@ func (t *turn) merge(svc *types.Service, in *ecs.UpdateServiceInput) error {
 		svc.NetworkConfiguration = in.NetworkConfiguration
 	}
 	if in.PlatformVersion != nil {
-		svc.PlatformVersion = aws.String(platformVersion(in.PlatformVersion))
+		svc.PlatformVersion = aws.String(settings.PlatformVersion(in.PlatformVersion))
 	}
 	if in.CapacityProviderStrategy != nil {
 		svc.CapacityProviderStrategy, svc.LaunchType = in.CapacityProviderStrategy, ""
@@ -178,38 +170,8 @@ func (t *turn) merge(svc *types.Service, in *ecs.UpdateServiceInput) error {
 			svc.LaunchType = types.LaunchTypeFargate
 		}
 	}
-	mergeSettings(svc, in)
+	settings.Merge(svc, in)
 	return nil
-}
-
-// mergeSettings applies what does not change the tasks.
-func mergeSettings(svc *types.Service, in *ecs.UpdateServiceInput) {
-	if in.HealthCheckGracePeriodSeconds != nil {
-		svc.HealthCheckGracePeriodSeconds = in.HealthCheckGracePeriodSeconds
-	}
-	if in.EnableECSManagedTags != nil {
-		svc.EnableECSManagedTags = *in.EnableECSManagedTags
-	}
-	if in.EnableExecuteCommand != nil {
-		svc.EnableExecuteCommand = *in.EnableExecuteCommand
-	}
-	if in.PropagateTags != "" {
-		svc.PropagateTags = in.PropagateTags
-	}
-	if in.AvailabilityZoneRebalancing != "" {
-		svc.AvailabilityZoneRebalancing = in.AvailabilityZoneRebalancing
-	}
-}
-
-// sameTasks reports whether two configurations run the same tasks in the same
-// way, so that there is nothing to deploy.
-func sameTasks(a, b types.Service) bool {
-	return *a.TaskDefinition == *b.TaskDefinition &&
-		aws.ToString(a.PlatformVersion) == aws.ToString(b.PlatformVersion) &&
-		a.LaunchType == b.LaunchType &&
-		reflect.DeepEqual(a.LoadBalancers, b.LoadBalancers) &&
-		reflect.DeepEqual(a.NetworkConfiguration, b.NetworkConfiguration) &&
-		reflect.DeepEqual(a.CapacityProviderStrategy, b.CapacityProviderStrategy)
 }
 
 // DeleteService drains a service; it is INACTIVE once its last task has
@@ -222,7 +184,7 @@ func (s *Scheduler) DeleteService(ctx context.Context, in *ecs.DeleteServiceInpu
 			return err
 		}
 		if svc.Service.DesiredCount > 0 && !aws.ToBool(in.Force) {
-			return errInvalid("The service cannot be stopped while it is scaled above 0.")
+			return ecserr.Invalid("The service cannot be stopped while it is scaled above 0.")
 		}
 		t.supersede(svc)
 		svc.Service.Status, svc.Service.DesiredCount = aws.String(serviceDraining), 0
@@ -266,39 +228,14 @@ func (t *turn) activeService(cluster, service *string) (*ledger.Service, error) 
 	if err != nil {
 		return nil, err
 	}
-	svc := t.ledger.Services.Get(ledger.Key(*c.Cluster.ClusterName, last(aws.ToString(service))))
+	svc := t.ledger.Services.Get(ledger.Key(*c.Cluster.ClusterName, ident.Last(aws.ToString(service))))
 	if svc == nil {
-		return nil, errNoService()
+		return nil, ecserr.NoService()
 	}
 	if *svc.Service.Status != serviceActive {
-		return nil, errServiceNotActive()
+		return nil, ecserr.ServiceNotActive()
 	}
 	return svc, nil
-}
-
-// checkBalancers makes sure that the containers and ports exist.
-func checkBalancers(balancers []types.LoadBalancer, def types.TaskDefinition) error {
-	for _, lb := range balancers {
-		if err := checkBalancer(lb, def); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkBalancer(lb types.LoadBalancer, def types.TaskDefinition) error {
-	for _, c := range def.ContainerDefinitions {
-		if *c.Name != aws.ToString(lb.ContainerName) {
-			continue
-		}
-		for _, p := range c.PortMappings {
-			if aws.ToInt32(p.ContainerPort) == aws.ToInt32(lb.ContainerPort) {
-				return nil
-			}
-		}
-		return errInvalid("The container %s did not have a container port %d defined.", *c.Name, aws.ToInt32(lb.ContainerPort))
-	}
-	return errInvalid("The container %s does not exist in the task definition.", aws.ToString(lb.ContainerName))
 }
 
 // taskTags are the tags of a service's tasks: those it propagates and, where

@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
 )
 
@@ -30,7 +32,7 @@ func (t *turn) activate(row *ledger.Task) {
 	for _, b := range row.Targets {
 		port, found := hostPort(row.Task, b.Container, b.ContainerPort)
 		if !found {
-			t.refused(*row.Task.TaskArn, b.Group, errInvalid("container %s has no port %d", b.Container, b.ContainerPort))
+			t.refused(*row.Task.TaskArn, b.Group, ecserr.Invalid("container %s has no port %d", b.Container, b.ContainerPort))
 			return
 		}
 		t.setBinding(row, b.Group, func(b *ledger.Binding) {
@@ -64,7 +66,7 @@ func (t *turn) refused(arn, group string, err error) {
 		return
 	}
 	if svc := t.ledger.Services.Get(row.Service); svc != nil {
-		t.say(svc, "was unable to register (task %s) in (target-group %s): %s", last(arn), group, err)
+		t.say(svc, "was unable to register (task %s) in (target-group %s): %s", ident.Last(arn), group, err)
 	}
 	t.setBinding(row, group, func(b *ledger.Binding) { b.State = ledger.BindingGone })
 	t.stop(row, ledger.CauseHealth, types.TaskStopCodeServiceSchedulerInitiated,
@@ -164,13 +166,13 @@ func (t *turn) examine(row *ledger.Task) {
 		return
 	}
 	if row.Task.HealthStatus == types.HealthStatusUnhealthy {
-		t.say(svc, "(task %s) failed container health checks", last(*row.Task.TaskArn))
+		t.say(svc, "(task %s) failed container health checks", ident.Last(*row.Task.TaskArn))
 		t.stop(row, ledger.CauseHealth, types.TaskStopCodeServiceSchedulerInitiated, "Task failed container health checks")
 		return
 	}
 	for _, b := range row.Targets {
 		if b.Health == TargetUnhealthy {
-			t.say(svc, "(task %s) %s", last(*row.Task.TaskArn), failure(b))
+			t.say(svc, "(task %s) %s", ident.Last(*row.Task.TaskArn), failure(b))
 			t.stop(row, ledger.CauseHealth, types.TaskStopCodeServiceSchedulerInitiated,
 				"Task failed ELB health checks in (target-group "+b.Group+")")
 			return

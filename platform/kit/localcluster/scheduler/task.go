@@ -1,13 +1,18 @@
 package scheduler
 
 import (
+	"context"
 	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/settings"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 )
 
@@ -46,12 +51,12 @@ type launch struct {
 
 // create adds a task and has it started.
 func (t *turn) create(l launch) *ledger.Task {
-	id, cluster, def := t.hexID(), *l.cluster.Cluster.ClusterName, l.definition.Definition
-	arn := t.arn("task/" + cluster + "/" + id)
+	id, cluster, def := t.names.Task(), *l.cluster.Cluster.ClusterName, l.definition.Definition
+	arn := t.names.ARN("task/" + cluster + "/" + id)
 	containers := make([]types.Container, 0, len(def.ContainerDefinitions))
 	for _, c := range def.ContainerDefinitions {
 		containers = append(containers, types.Container{
-			ContainerArn: aws.String(t.arn("container/" + cluster + "/" + id + "/" + t.uuid())),
+			ContainerArn: aws.String(t.names.ARN("container/" + cluster + "/" + id + "/" + t.names.UUID())),
 			TaskArn:      aws.String(arn), Name: c.Name, Image: c.Image,
 			LastStatus: aws.String(task.StatusPending), HealthStatus: types.HealthStatusUnknown,
 			NetworkBindings: []types.NetworkBinding{}, NetworkInterfaces: []types.NetworkInterface{},
@@ -66,7 +71,7 @@ func (t *turn) create(l launch) *ledger.Task {
 			HealthStatus: types.HealthStatusUnknown, CreatedAt: aws.Time(t.now), Version: 1,
 			Group: aws.String(l.group), LaunchType: types.LaunchTypeFargate, AvailabilityZone: aws.String(t.cfg.Zone),
 			Cpu: def.Cpu, Memory: def.Memory, Overrides: &l.overrides, Tags: l.tags,
-			PlatformFamily: aws.String(platformFamily(def)), PlatformVersion: aws.String(l.platform),
+			PlatformFamily: aws.String(settings.PlatformFamily(def)), PlatformVersion: aws.String(l.platform),
 			EnableExecuteCommand: l.exec, Containers: containers, Attachments: t.attachments(l.network),
 			Connectivity: types.ConnectivityConnected, ConnectivityAt: aws.Time(t.now),
 		},
@@ -106,21 +111,14 @@ func (t *turn) attachments(network *types.NetworkConfiguration) []types.Attachme
 		})
 	}
 	return []types.Attachment{{
-		Id: aws.String(t.uuid()), Type: aws.String("ElasticNetworkInterface"),
+		Id: aws.String(t.names.UUID()), Type: aws.String("ElasticNetworkInterface"),
 		Status: aws.String("ATTACHED"), Details: details,
 	}}
 }
 
-func platformFamily(def types.TaskDefinition) string {
-	if def.RuntimePlatform != nil && def.RuntimePlatform.OperatingSystemFamily != "" {
-		return string(def.RuntimePlatform.OperatingSystemFamily)
-	}
-	return "Linux"
-}
-
 // taskOf finds a task by ARN.
 func (t *turn) taskOf(arn string) *ledger.Task {
-	kind, parts, ok := resource(arn)
+	kind, parts, ok := ident.Resource(arn)
 	if !ok || kind != "task" || len(parts) != 2 {
 		return nil
 	}
@@ -129,7 +127,7 @@ func (t *turn) taskOf(arn string) *ledger.Task {
 
 func (t *turn) touchTask(row *ledger.Task) {
 	row.Task.Version++
-	t.ledger.Tasks.Touch(ledger.Key(row.Cluster, last(*row.Task.TaskArn)))
+	t.ledger.Tasks.Touch(ledger.Key(row.Cluster, ident.Last(*row.Task.TaskArn)))
 	t.touch(row.Service)
 }
 
@@ -223,4 +221,97 @@ func (t *turn) over(row *ledger.Task) {
 		row.Task.Attachments[i].Status = aws.String("DELETED")
 	}
 	t.touchTask(row)
+}
+
+// RunTask starts standalone tasks; nothing restarts them. A repeated client
+// token returns the tasks of the first call.
+func (s *Scheduler) RunTask(ctx context.Context, in *ecs.RunTaskInput) ([]types.Task, error) {
+	var out []types.Task
+	err := s.request(ctx, func(t *turn) error {
+		cluster, err := t.activeCluster(in.Cluster)
+		if err != nil {
+			return err
+		}
+		def, err := t.activeDefinition(aws.ToString(in.TaskDefinition))
+		if err != nil {
+			return err
+		}
+		token := aws.ToString(in.ClientToken)
+		for _, row := range t.ledger.Tasks.All {
+			if token != "" && row.ClientToken == token && row.Cluster == *cluster.Cluster.ClusterName {
+				out = append(out, row.Task)
+			}
+		}
+		if len(out) > 0 {
+			return nil
+		}
+		l, err := standalone(cluster, def, in)
+		if err != nil {
+			return err
+		}
+		n := max(1, int(aws.ToInt32(in.Count)))
+		for range n {
+			out = append(out, t.create(l).Task)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func standalone(cluster *ledger.Cluster, def *ledger.Definition, in *ecs.RunTaskInput) (launch, error) {
+	l := launch{
+		cluster: cluster, definition: def, group: aws.ToString(in.Group), startedBy: aws.ToString(in.StartedBy),
+		network: in.NetworkConfiguration, platform: settings.PlatformVersion(in.PlatformVersion),
+		capacity: capacityOf(in.CapacityProviderStrategy), exec: in.EnableExecuteCommand,
+		tags: in.Tags, token: aws.ToString(in.ClientToken),
+	}
+	if l.group == "" {
+		l.group = "family:" + *def.Definition.Family
+	}
+	if in.PropagateTags == types.PropagateTagsTaskDefinition {
+		l.tags = append(append([]types.Tag{}, in.Tags...), def.Tags...)
+	}
+	if in.Overrides == nil {
+		l.overrides = types.TaskOverride{ContainerOverrides: []types.ContainerOverride{}}
+		return l, nil
+	}
+	l.overrides = *in.Overrides
+	for _, o := range in.Overrides.ContainerOverrides {
+		if !hasContainer(def.Definition, aws.ToString(o.Name)) {
+			return l, ecserr.Invalid("Override for container named %s is not a container in the TaskDefinition.", aws.ToString(o.Name))
+		}
+	}
+	return l, nil
+}
+
+func hasContainer(def types.TaskDefinition, name string) bool {
+	for _, c := range def.ContainerDefinitions {
+		if *c.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// StopTask stops a task by id or ARN; its service starts another.
+func (s *Scheduler) StopTask(ctx context.Context, in *ecs.StopTaskInput) (types.Task, error) {
+	var out types.Task
+	err := s.request(ctx, func(t *turn) error {
+		cluster, err := t.activeCluster(in.Cluster)
+		if err != nil {
+			return err
+		}
+		row := t.ledger.Tasks.Get(ledger.Key(*cluster.Cluster.ClusterName, ident.Last(aws.ToString(in.Task))))
+		if row == nil {
+			return ecserr.Invalid("The referenced task was not found.")
+		}
+		reason := aws.ToString(in.Reason)
+		if reason == "" {
+			reason = "Task stopped by user"
+		}
+		t.stop(row, ledger.CauseUser, types.TaskStopCodeUserInitiated, reason)
+		out = row.Task
+		return nil
+	})
+	return out, err
 }

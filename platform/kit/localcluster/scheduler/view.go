@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ident"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ledger"
 )
 
@@ -39,7 +40,7 @@ func (s *Scheduler) Tasks(cluster string) []types.Task {
 func (s *Scheduler) Task(id string) (found types.Task, def types.TaskDefinition, ok bool) {
 	s.read(func(t *turn) {
 		for _, row := range t.ledger.Tasks.All {
-			if last(*row.Task.TaskArn) == id {
+			if ident.Last(*row.Task.TaskArn) == id {
 				found, ok = row.Task, true
 				if d := t.ledger.Definitions.Get(row.Definition); d != nil {
 					def = d.Definition
