@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -133,8 +134,17 @@ func (b *bench) size(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// OwnPeak is the largest resident set of this process so far, in bytes.
+// OwnPeak is the largest resident set of this process so far, in bytes. Linux
+// lets ru_maxrss begin with what the parent had before exec, so VmHWM is asked
+// first (proc_pid_status(5)).
 func OwnPeak() int64 {
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
 	var self syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
 		return 0
