@@ -158,12 +158,10 @@ func TestClassify(t *testing.T) {
 
 var migrations = fstest.MapFS{
 	"00001_init.sql":  {Data: []byte("-- +goose Up\nCREATE TABLE a (id int);\n")},
-	"00002_slow.sql":  {Data: []byte("-- +goose Up\nSELECT pg_sleep(0.2);\n")}, // the others wait by now
+	"00002_slow.sql":  {Data: []byte("-- +goose Up\nSELECT pg_sleep(0.2);\n")},
 	"00003_index.sql": {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY a_id ON a (id);\n")},
 }
 
-// TestMigrateOnceFromManyProcesses also covers CREATE INDEX CONCURRENTLY, which
-// would deadlock with a waiter inside pg_advisory_lock.
 func TestMigrateOnceFromManyProcesses(t *testing.T) {
 	t.Parallel()
 	c := database.Defaults(servetest.Postgres(t))
@@ -188,6 +186,40 @@ func TestMigrateOnceFromManyProcesses(t *testing.T) {
 	slices.Sort(applied)
 	if got := strings.Join(applied, " "); got != "00001_init.sql 00002_slow.sql 00003_index.sql" {
 		t.Errorf("applied %s", got)
+	}
+}
+
+// TestWaitingMigrationLetsAnIndexBeBuilt holds the lock, lets a migration wait
+// for it, and builds an index concurrently: that waits for every snapshot, so
+// it deadlocks with a session that waits inside pg_advisory_lock.
+func TestWaitingMigrationLetsAnIndexBeBuilt(t *testing.T) {
+	t.Parallel()
+	c := database.Defaults(servetest.Postgres(t))
+	holder, err := pgx.Connect(t.Context(), c.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close(t.Context())
+	run := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := holder.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	run("CREATE TABLE held (id int)")
+	run("SELECT pg_advisory_lock($1)", int64(database.MigrationLock))
+	done := make(chan error, 1)
+	go func() { _, _, err := database.Migrate(t.Context(), c, migrations); done <- err }()
+	for waiters := 0; waiters == 0; {
+		const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%advisory_lock%'"
+		if err := holder.QueryRow(t.Context(), query).Scan(&waiters); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("CREATE INDEX CONCURRENTLY held_id ON held (id)")
+	run("SELECT pg_advisory_unlock($1)", int64(database.MigrationLock))
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -85,8 +85,8 @@ func migrationDir(fsys fs.FS) (fs.FS, error) {
 }
 
 // sessionLock is a goose lock.SessionLocker. It polls: a session that waits
-// inside pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY by
-// the holder would wait for that snapshot for ever.
+// inside pg_advisory_lock holds a snapshot, CREATE INDEX CONCURRENTLY by the
+// holder waits for that snapshot, and so the two deadlock.
 type sessionLock struct{}
 
 // SessionLock takes the lock or waits until ctx ends.
