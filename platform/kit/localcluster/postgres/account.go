@@ -16,10 +16,16 @@ import (
 type account = syscall.Credential
 
 // serverAccount returns an unprivileged user for the server when we are root,
-// as which PostgreSQL refuses to run: postgres where there is one, else nobody.
-func serverAccount() (*account, error) {
+// as which PostgreSQL refuses to run: the one that owns the data, for it takes
+// no other; without data postgres where there is one, else nobody.
+func serverAccount(data string) (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // nil stands for the present user
+	}
+	if info, err := os.Stat(data); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+			return &account{Uid: st.Uid, Gid: st.Gid}, nil
+		}
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)

@@ -24,6 +24,10 @@ func (s *Server) Ensure(ctx context.Context, name, password string) error {
 		return err
 	}
 	defer conn.Close(ctx)
+	// Held until the session ends: "create database" knows no "if not exists".
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock(hashtext($1))", name); err != nil {
+		return fmt.Errorf("wait for another who makes database %s: %w", name, err)
+	}
 	if err := ensureRole(ctx, conn, name, password); err != nil {
 		return fmt.Errorf("make role %s: %w", name, err)
 	}
@@ -37,8 +41,11 @@ func (s *Server) Ensure(ctx context.Context, name, password string) error {
 			return fmt.Errorf("make database %s: %w", name, err)
 		}
 	}
-	if _, err := conn.Exec(ctx, "revoke all on database "+quoted+" from public"); err != nil {
-		return fmt.Errorf("close database %s to other roles: %w", name, err)
+	// The two databases that every server has are open to all roles at first.
+	for _, closed := range []string{quoted, "postgres", "template1"} {
+		if _, err := conn.Exec(ctx, "revoke all on database "+closed+" from public"); err != nil {
+			return fmt.Errorf("close database %s to other roles: %w", closed, err)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -86,8 +87,47 @@ func TestServiceHasItsOwnDatabase(t *testing.T) {
 		_ = conn.Close(ctx)
 		t.Error("a service may connect to another's database")
 	}
+	for _, shared := range []string{"postgres", "template1"} {
+		if conn, err := login(ctx, s, "orders", "another", shared); err == nil {
+			_ = conn.Close(ctx)
+			t.Errorf("a service may connect to the database %s", shared)
+		}
+	}
 	if err := s.Ensure(ctx, `x" superuser --`, "p"); err == nil {
 		t.Error("a name that is no name was taken")
+	}
+}
+
+func TestEnsureByManyAtOnce(t *testing.T) {
+	s := start(t, Config{Dir: folder(t)})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := s.Ensure(t.Context(), "orders", "p"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestTheServerRunsAsTheOwnerOfItsData(t *testing.T) {
+	if os.Geteuid() != 0 {
+		a, err := serverAccount(t.TempDir())
+		if a != nil || err != nil {
+			t.Errorf("an ordinary user runs the server as %v, %v", a, err)
+		}
+		return
+	}
+	data := t.TempDir()
+	if err := os.Chown(data, 12345, 54321); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := serverAccount(data); err != nil || a.Uid != 12345 || a.Gid != 54321 {
+		t.Errorf("account = %v, %v", a, err)
+	}
+	if a, err := serverAccount(filepath.Join(data, "none")); err != nil || a.Uid == 0 {
+		t.Errorf("account without data = %v, %v", a, err)
 	}
 }
 

@@ -101,7 +101,7 @@ func (s *Server) Installation() Installation { return s.install }
 
 // prepare makes folder, data and password, and chooses the program.
 func (s *Server) prepare(ctx context.Context) (err error) {
-	if s.account, err = serverAccount(); err != nil {
+	if s.account, err = serverAccount(s.data()); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.cfg.Dir, 0o755); err != nil { //nolint:gosec // the server's user walks through
