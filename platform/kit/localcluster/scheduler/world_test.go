@@ -77,11 +77,7 @@ func (w *world) open() {
 	if w.store, err = state.Open(w.dir); err != nil {
 		w.Fatalf("open state: %v", err)
 	}
-	w.s, err = scheduler.New(scheduler.Config{
-		Store: w.store, Runtime: w.runtime, Targets: w.targets, Clock: w.clock, IDs: w.ids,
-		Account: "000000000000", Region: "us-east-1", MetadataBaseURL: "http://127.0.0.1:1",
-		Logger: slog.New(slog.DiscardHandler),
-	})
+	w.s, err = scheduler.New(w.config())
 	if err != nil {
 		w.Fatalf("open scheduler: %v", err)
 	}
@@ -89,6 +85,14 @@ func (w *world) open() {
 	w.targets.Changed = w.s.TargetChanged
 	if err := w.s.Recover(context.Background()); err != nil {
 		w.Fatalf("recover: %v", err)
+	}
+}
+
+func (w *world) config() scheduler.Config {
+	return scheduler.Config{
+		Store: w.store, Runtime: w.runtime, Targets: w.targets, Clock: w.clock, IDs: w.ids,
+		Account: "000000000000", Region: "us-east-1", MetadataBaseURL: "http://127.0.0.1:1",
+		Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
