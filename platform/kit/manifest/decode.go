@@ -18,9 +18,10 @@ import (
 // Bounds of one file, far above what people write, so that a hostile or
 // broken file costs little.
 const (
-	maxFileBytes = 64 << 10
+	maxFileBytes = 32 << 10
 	maxDepth     = 32
 	maxNodes     = 20000
+	maxProblems  = 100 // told of one file
 )
 
 // place is where a value was written.
@@ -37,20 +38,25 @@ type decoder struct {
 	problems *[]Problem
 	anchors  map[string]ast.Node
 	nodes    int
+	reported int
+	patterns map[string]*regexp.Regexp // compiled rules, each once
 }
 
 func newDecoder(file string, problems *[]Problem) *decoder {
-	return &decoder{file: file, places: map[string]place{}, problems: problems, anchors: map[string]ast.Node{}}
+	return &decoder{file: file, places: map[string]place{}, problems: problems, anchors: map[string]ast.Node{}, patterns: map[string]*regexp.Regexp{}}
 }
 
 func (d *decoder) report(at place, message, fix string) {
+	if d.reported++; d.reported > maxProblems {
+		return
+	}
 	*d.problems = append(*d.problems, Problem{File: d.file, Line: at.line, Column: at.column, Message: message, Fix: fix})
 }
 
 // parse returns the file's one document, or nil after reporting why not.
 func (d *decoder) parse(data []byte) (root ast.Node) {
 	if len(data) > maxFileBytes {
-		d.report(place{}, fmt.Sprintf("the file has %d bytes", len(data)), fmt.Sprintf("at most %d are read", maxFileBytes))
+		d.report(place{}, fmt.Sprintf("the file has more than %d bytes", maxFileBytes), "no more are read")
 		return nil
 	}
 	if depthOf(data) > maxDepth {
@@ -273,7 +279,7 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string, depth int, r
 	}
 	for _, e := range entries {
 		key := keyOf(e)
-		if !matches(r.tag.Get("key_pattern"), key) {
+		if !d.matches(r.tag.Get("key_pattern"), key) {
 			d.report(placeOf(e.Key), fmt.Sprintf("%q is no name for %s", key, path), "it must be "+r.tag.Get("key_form"))
 			continue
 		}
@@ -300,21 +306,30 @@ func (d *decoder) sequence(n ast.Node, v reflect.Value, path string, depth int, 
 		d.report(placeOf(n), fmt.Sprintf("%s has %d values", path, len(seq.Values)), fmt.Sprintf("at most %d are possible in one listener rule", most))
 	}
 	list := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
+	seen := map[string]bool{}
 	for i, item := range seq.Values {
 		at := path + "[" + strconv.Itoa(i) + "]"
 		d.decode(item, list.Index(i), at, depth+1, r)
-		for j := range i {
-			if list.Index(i).Kind() == reflect.String && list.Index(i).String() != "" && list.Index(i).Equal(list.Index(j)) {
-				d.report(placeOf(item), fmt.Sprintf("%s lists %q twice", path, list.Index(i).String()), "remove one")
-				break
-			}
+		text := list.Index(i).String() // lists of texts are all there are
+		if text != "" && seen[text] {
+			d.report(placeOf(item), fmt.Sprintf("%s lists %q twice", path, text), "remove one")
 		}
+		seen[text] = true
 	}
 	v.Set(list)
 }
 
-func matches(pattern, s string) bool {
-	return pattern == "" || regexp.MustCompile(pattern).MatchString(s)
+// matches reports whether a text obeys a rule's pattern; none is obeyed by all.
+func (d *decoder) matches(pattern, text string) bool {
+	if pattern == "" {
+		return true
+	}
+	compiled := d.patterns[pattern]
+	if compiled == nil {
+		compiled = regexp.MustCompile(pattern)
+		d.patterns[pattern] = compiled
+	}
+	return compiled.MatchString(text)
 }
 
 func join(path, key string) string {

@@ -169,3 +169,15 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestManyProblemsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, err := manifest.LoadFS(tree(map[string]string{orders: "name: orders\nsecrets: [" + strings.Repeat("\" \", ", 4000) + "]"}))
+	if got := strings.Count(err.Error(), "\n") + 1; got != 100 {
+		t.Errorf("%d problems; want the first 100", got)
+	}
+	_, err = manifest.LoadFS(tree(map[string]string{orders: "name: orders\n" + strings.Repeat("# long\n", 10000)}))
+	if want := "services/orders/service.yaml: the file has more than 32768 bytes; no more are read"; err == nil || err.Error() != want {
+		t.Errorf("error %v; want %q", err, want)
+	}
+}

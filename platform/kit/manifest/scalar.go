@@ -109,7 +109,7 @@ func (d *decoder) str(n ast.Node, v reflect.Value, path string, r rules) {
 			return
 		}
 	}
-	if !matches(r.tag.Get("pattern"), text) {
+	if !d.matches(r.tag.Get("pattern"), text) {
 		d.report(placeOf(n), fmt.Sprintf("%s cannot be %q", path, text), "it must be "+r.tag.Get("form"))
 		return
 	}
