@@ -162,7 +162,7 @@ func (c *Catalog) List(ctx context.Context, r ListRequest) (Page, error) {
 	if err != nil {
 		return Page{}, fmt.Errorf("list products: %w", err)
 	}
-	if len(products) <= size {
+	if len(products) <= int(size) {
 		return Page{Products: products}, nil
 	}
 	products = products[:size]
@@ -195,9 +195,9 @@ func (c *Catalog) Search(ctx context.Context, r SearchRequest) (Page, error) {
 	if err != nil {
 		return Page{}, fmt.Errorf("search products: %w", err)
 	}
-	page := Page{Products: make([]Product, 0, min(size, len(matches)))}
+	page := Page{Products: make([]Product, 0, len(matches))}
 	for i, m := range matches {
-		if i == size {
+		if i == int(size) {
 			last := matches[size-1]
 			page.NextToken = encodeToken(request, Cursor{ID: last.ID, Rank: last.Rank})
 			break

@@ -19,7 +19,7 @@ import (
 type shelf struct {
 	catalog.Store
 	products []catalog.Product // by id
-	limits   []int
+	limits   []int32
 }
 
 func (s *shelf) Insert(_ context.Context, p catalog.Product) error {
@@ -34,7 +34,7 @@ func (s *shelf) List(_ context.Context, q catalog.Query) ([]catalog.Product, err
 	s.limits = append(s.limits, q.Limit)
 	var out []catalog.Product
 	for _, p := range s.products {
-		if (q.After == nil || p.ID > q.After.ID) && len(out) < q.Limit {
+		if (q.After == nil || p.ID > q.After.ID) && len(out) < int(q.Limit) {
 			out = append(out, p)
 		}
 	}
@@ -122,7 +122,7 @@ func TestPageSizes(t *testing.T) {
 	t.Parallel()
 	s := filled(t, 0)
 	c := newCatalog(t, s)
-	for asked, want := range map[int32]int{0: 50, 1: 1, 1000: 1000, 1001: 1000, 1 << 30: 1000} {
+	for asked, want := range map[int32]int32{0: 50, 1: 1, 1000: 1000, 1001: 1000, 1 << 30: 1000} {
 		s.limits = nil
 		if _, err := c.List(t.Context(), catalog.ListRequest{PageSize: asked}); err != nil || s.limits[0] != want+1 {
 			t.Errorf("page size %d: store asked for %v, want %d and one more (err %v)", asked, s.limits, want, err)

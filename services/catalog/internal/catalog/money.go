@@ -44,7 +44,7 @@ func (m Money) IsNegative() bool { return m.Units < 0 || m.Nanos < 0 }
 
 // String is the amount in full precision, e.g. "EUR -12.990000000".
 func (m Money) String() string {
-	sign, units, nanos := "", uint64(m.Units), m.Nanos
+	sign, units, nanos := "", uint64(m.Units), m.Nanos //nolint:gosec // negation below makes it the magnitude
 	if m.IsNegative() {
 		sign, units, nanos = "-", -units, -nanos
 	}

@@ -58,14 +58,14 @@ func fingerprint(parameters ...string) string {
 }
 
 // pageSize applies the default and the limit (AIP-158: more is cut, not refused).
-func pageSize(asked int32) (int, error) {
+func pageSize(asked int32) (int32, error) {
 	switch {
 	case asked < 0:
 		return 0, ErrPageSize.WithField("page_size", "is "+strconv.Itoa(int(asked)))
 	case asked == 0:
 		return DefaultPageSize, nil
 	default:
-		return min(int(asked), MaxPageSize), nil
+		return min(asked, MaxPageSize), nil
 	}
 }
 

@@ -82,14 +82,14 @@ type Query struct {
 	Filter Filter // nil is all
 	Order  Order
 	After  *Cursor // nil is from the start
-	Limit  int
+	Limit  int32
 }
 
 // Search asks the store for a stretch of a ranking.
 type Search struct {
 	Words string
 	After *Cursor
-	Limit int
+	Limit int32
 }
 
 // Match is a product a search found, with its rank.

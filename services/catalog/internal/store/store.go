@@ -118,7 +118,7 @@ func (s *Store) Delete(ctx context.Context, id string, check func(catalog.Produc
 
 // Search ranks the products that match.
 func (s *Store) Search(ctx context.Context, search catalog.Search) ([]catalog.Match, error) {
-	params := db.SearchProductsParams{Query: search.Words, FromStart: true, RowLimit: int32(search.Limit)}
+	params := db.SearchProductsParams{Query: search.Words, FromStart: true, RowLimit: search.Limit}
 	if search.After != nil {
 		params.FromStart, params.AfterRank, params.AfterID = false, search.After.Rank, search.After.ID
 	}
