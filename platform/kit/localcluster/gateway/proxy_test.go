@@ -218,3 +218,24 @@ func TestUpgradedConnection(t *testing.T) {
 		t.Fatalf("got %q, %v", line, err)
 	}
 }
+
+// TestHTTP2ToAnHTTPGroup: one listener takes both versions of HTTP, whatever
+// the targets speak.
+func TestHTTP2ToAnHTTPGroup(t *testing.T) {
+	b := setup(t, Config{})
+	b.group(nil)
+	b.backend("a", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) })
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	defer client.CloseIdleConnections()
+	res, err := client.Post(b.url+"/v1/products", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.ProtoMajor != 2 || string(body) != "HTTP/1.1" {
+		t.Errorf("client saw %s, the target %s, %v", res.Proto, body, err)
+	}
+}
