@@ -37,8 +37,9 @@ func assemble(service string, base *layer, apps []app, labels map[string]string)
 			BaseBytes: base.meta.Size, AppBytes: a.layer.meta.Size, Cached: a.layer.cached,
 		})
 	}
-	if len(labels) > 0 {
-		index = mutate.Annotations(index, labels).(v1.ImageIndex)
+	index, err := annotate(index, labels)
+	if err != nil {
+		return Result{}, err
 	}
 	digest, err := index.Digest()
 	if err != nil {
@@ -84,8 +85,18 @@ func assembleOne(service string, base *layer, a app, labels map[string]string) (
 	if img, err = mutate.ConfigFile(img, config); err != nil {
 		return nil, err
 	}
-	if len(labels) > 0 {
-		img = mutate.Annotations(img, labels).(v1.Image)
+	return annotate(img, labels)
+}
+
+// annotate gives an image or index its annotations. It has to be the last
+// change made: go-containerregistry's other mutations look through it.
+func annotate[T partial.WithRawManifest](what T, labels map[string]string) (T, error) {
+	if len(labels) == 0 {
+		return what, nil
 	}
-	return img, nil
+	annotated, ok := mutate.Annotations(what, labels).(T)
+	if !ok {
+		return what, fmt.Errorf("annotate %T: it came back as another type", what)
+	}
+	return annotated, nil
 }

@@ -22,8 +22,8 @@ const (
 )
 
 const (
-	passwd = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"
-	group  = "root:x:0:\nnonroot:x:65532:\n"
+	users  = "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"
+	groups = "root:x:0:\nnonroot:x:65532:\n"
 )
 
 // baseLayer holds what a static binary needs of a file system.
@@ -35,7 +35,7 @@ func (c cache) baseLayer(zones []zone, compression Compression) (*layer, error) 
 		fmt.Fprintf(h, "%s %d\n", z.name, len(z.content))
 		_, _ = h.Write(z.content)
 	}
-	key := layerKey(compression, passwd, group, hex.EncodeToString(h.Sum(nil)))
+	key := layerKey(compression, users, groups, hex.EncodeToString(h.Sum(nil)))
 	return layerFor(c.base, key, compression, func(w io.Writer) (int64, error) {
 		return 0, archiveBase(w, certificates, zones)
 	})
@@ -60,8 +60,8 @@ func Certificates() []byte {
 func archiveBase(w io.Writer, certificates []byte, zones []zone) error {
 	a := newArchive(w)
 	a.dir("etc/", 0o755)
-	a.file("etc/group", []byte(group))
-	a.file("etc/passwd", []byte(passwd))
+	a.file("etc/group", []byte(groups))
+	a.file("etc/passwd", []byte(users))
 	a.dir("etc/ssl/", 0o755)
 	a.dir("etc/ssl/certs/", 0o755)
 	a.file(CertificatesPath, certificates)

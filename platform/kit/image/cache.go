@@ -56,10 +56,10 @@ func (c cache) binary(p Platform) string { return filepath.Join(c.platform(p), "
 // lock keeps two builds of the same service of the same checkout from writing
 // one binary at the same time. The kernel releases it when the process ends.
 func (c cache) lock(ctx context.Context) (unlock func(), err error) {
-	if err := os.MkdirAll(c.own, 0o755); err != nil {
+	if err := os.MkdirAll(c.own, 0o750); err != nil {
 		return nil, &Error{Kind: KindDisk, What: "open build cache", Why: err.Error(), NextStep: "ls -ld " + filepath.Dir(c.own), Err: err}
 	}
-	file, err := os.OpenFile(filepath.Join(c.own, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := os.OpenFile(filepath.Join(c.own, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, &Error{Kind: KindDisk, What: "open build cache", Why: err.Error(), NextStep: "ls -ld " + c.own, Err: err}
 	}
@@ -100,14 +100,14 @@ func layerFor(dir, key string, compression Compression, write func(io.Writer) (i
 			return &layer{meta: stored, path: content, cached: true}, nil
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make cache folder: %w", err)
 	}
 	file, err := os.CreateTemp(dir, "new-*")
 	if err != nil {
 		return nil, fmt.Errorf("create layer: %w", err)
 	}
-	defer os.Remove(file.Name()) // gone already after a success
+	defer func() { _ = os.Remove(file.Name()) }() // gone already after a success
 	m, err := compression.pack(file, write)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("write layer: %w", err)
@@ -119,7 +119,7 @@ func layerFor(dir, key string, compression Compression, write func(io.Writer) (i
 	if err := os.Rename(file.Name(), content); err != nil {
 		return nil, fmt.Errorf("keep layer: %w", err)
 	}
-	if err := os.WriteFile(description, text, 0o644); err != nil {
+	if err := os.WriteFile(description, text, 0o600); err != nil {
 		return nil, fmt.Errorf("describe layer: %w", err)
 	}
 	return &layer{meta: m, path: content}, nil

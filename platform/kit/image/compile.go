@@ -42,7 +42,7 @@ func compileEnv(p Platform) []string {
 // compile runs go build. It writes to the same path each time, so that the go
 // command links only if something changed.
 func (b *builder) compile(ctx context.Context, p Platform, binary string) error {
-	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(binary), 0o750); err != nil {
 		return fmt.Errorf("make cache folder: %w", err)
 	}
 	var output bytes.Buffer
@@ -130,7 +130,7 @@ func timeZones(ctx context.Context, dir string) ([]zone, error) {
 			NextStep: goDocument + " (this installation lacks lib/time/zoneinfo.zip)",
 		}
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	zones := make([]zone, 0, len(archive.File))
 	for _, file := range archive.File {
 		if strings.HasSuffix(file.Name, "/") {

@@ -59,8 +59,7 @@ func registryFailure(what, host, repository string, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	var known *Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
 	failure := &Error{Kind: KindRegistry, What: what, Why: err.Error(), Err: err, NextStep: "go tool mage doctor"}
@@ -125,8 +124,7 @@ func rootCause(err error) string {
 		}
 		err = next
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err.Error()
 	}
 	return strings.TrimSpace(err.Error())

@@ -14,7 +14,7 @@ import (
 
 func TestFailuresSayWhatWhyAndNext(t *testing.T) {
 	cases := map[string]struct {
-		break_ func(t *testing.T, root string, c *image.Config)
+		spoil  func(t *testing.T, root string, c *image.Config)
 		kind   image.Kind
 		says   string
 		output string
@@ -75,7 +75,7 @@ func TestFailuresSayWhatWhyAndNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := checkout(t)
 			c := pushing(t, root, serve(t))
-			tc.break_(t, root, &c)
+			tc.spoil(t, root, &c)
 			_, err := image.Build(t.Context(), c)
 			var failure *image.Error
 			if !errors.As(err, &failure) {

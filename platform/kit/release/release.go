@@ -31,12 +31,12 @@ const (
 
 // Release is a built image and what it was built from.
 type Release struct {
+	Source
 	Service   string          `json:"service"`
 	Version   string          `json:"version"`
 	Digest    string          `json:"digest"`
 	Reference string          `json:"reference,omitempty"` // REPOSITORY@DIGEST
 	Platforms image.Platforms `json:"platforms"`
-	Source
 	// Created is when the registry first got the release. It is no label: it
 	// would make the same source give another digest each time. It is zero for
 	// an image that was not pushed, or was pushed by something else.

@@ -187,8 +187,7 @@ func (r repository) run(ctx context.Context, args ...string) (string, error) {
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", &gitError{verb: args[0], says: strings.TrimSpace(stderr.String()), err: err}
 	}
 	return "", fmt.Errorf("run git %s: %w", args[0], err)
@@ -278,8 +277,7 @@ var scpLike = regexp.MustCompile(`^(?:[^@/]+@)?([^:/]+\.[^:/]+):(.+)$`)
 func (r repository) origin(ctx context.Context) (string, error) {
 	out, err := r.run(ctx, "config", "--get", "remote.origin.url")
 	if err != nil {
-		var refused *gitError
-		if errors.As(err, &refused) {
+		if _, ok := errors.AsType[*gitError](err); ok {
 			return "", nil
 		}
 		return "", err

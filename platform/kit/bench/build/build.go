@@ -50,12 +50,12 @@ func measureIn(ctx context.Context, w io.Writer, root, kit string, runs int) err
 	if err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }()
 	b := &bench{temp: temp, clock: clockwork.NewRealClock()}
 	if err := b.prepare(ctx, root, kit); err != nil {
 		return err
 	}
-	stop, err := b.serve()
+	stop, err := b.serve(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func measureIn(ctx context.Context, w io.Writer, root, kit string, runs int) err
 		if err != nil {
 			return err
 		}
-		print(w, c.name, c.goal, rows)
+		table(w, c.name, c.goal, rows)
 	}
 	return b.size(ctx, w)
 }
@@ -114,7 +114,7 @@ func (b *bench) prepare(ctx context.Context, root, kit string) error {
 	return err
 }
 
-func (b *bench) serve() (stop func(), err error) {
+func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 	r, err := registry.New(registry.Config{
 		Dir:       filepath.Join(b.temp, "registry"),
 		Authorize: registry.Basic("AWS", func(p string) bool { return p == password }),
@@ -122,7 +122,7 @@ func (b *bench) serve() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for registry: %w", err)
 	}
@@ -199,7 +199,7 @@ func (b *bench) change() error {
 	code := fmt.Sprintf("package main\n\nimport \"os\"\n\nfunc init() {\n\tif len(os.Args) > 9999 {\n\t\tprintln(%q)\n\t}\n}\n",
 		fmt.Sprintf("change %08d", b.serial))
 	path := filepath.Join(b.module(), "cmd", service, "change.go")
-	if err := os.WriteFile(path, []byte(code), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(code), 0o600); err != nil {
 		return fmt.Errorf("change program: %w", err)
 	}
 	return nil

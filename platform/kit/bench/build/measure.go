@@ -72,9 +72,9 @@ func peakBytes(usage any) int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return int64(u.Maxrss)
+		return u.Maxrss
 	}
-	return int64(u.Maxrss) << 10
+	return u.Maxrss << 10
 }
 
 func median[T float64 | time.Duration](values []T) T {
@@ -88,7 +88,7 @@ func median[T float64 | time.Duration](values []T) T {
 	return sorted[len(sorted)/2]
 }
 
-func print(w io.Writer, name string, goal float64, rows []*row) {
+func table(w io.Writer, name string, goal float64, rows []*row) {
 	fmt.Fprintf(w, "\n%s (goal: at most %.2f times go build)\n", name, goal)
 	fmt.Fprintf(w, "  %-30s %7s %7s %7s %7s %7s %7s %9s %8s\n", "",
 		"min s", "median", "max", "ratio", "cpu s", "ratio", "peak MiB", "own MiB")

@@ -157,7 +157,7 @@ func (r *Registry) startUpload(_ context.Context, repo string, _ int) (ociregist
 		return nil, fmt.Errorf("name upload: %w", err)
 	}
 	id := hex.EncodeToString(random[:])
-	file, err := os.OpenFile(filepath.Join(r.store.uploads(), id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := os.OpenFile(filepath.Join(r.store.uploads(), id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create upload: %w", err)
 	}

@@ -193,7 +193,7 @@ func (r *Registry) checkTag(repo, tag, d string) error {
 func (r *Registry) checkReferences(repo string, content []byte, mediaType string) error {
 	var o outline
 	if err := json.Unmarshal(content, &o); err != nil {
-		return fmt.Errorf("decode manifest: %v: %w", err, ociregistry.ErrManifestInvalid)
+		return fmt.Errorf("decode manifest: %w: %w", err, ociregistry.ErrManifestInvalid)
 	}
 	if o.MediaType != "" && o.MediaType != mediaType {
 		return fmt.Errorf("manifest says it is %s, the request %s: %w", o.MediaType, mediaType, ociregistry.ErrManifestInvalid)

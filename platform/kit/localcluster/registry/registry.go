@@ -184,11 +184,10 @@ func (r *Registry) withoutVainMount(req *http.Request) *http.Request {
 }
 
 func (r *Registry) writeError(w http.ResponseWriter, req *http.Request, err error) {
-	var known ociregistry.Error
-	if !errors.As(err, &known) {
-		r.log.Error("registry request", "method", req.Method, "path", req.URL.Path, "error", err)
+	if _, known := errors.AsType[ociregistry.Error](err); !known {
+		r.log.ErrorContext(req.Context(), "registry request", "method", req.Method, "path", req.URL.Path, "error", err)
 	}
-	ociregistry.WriteError(w, err)
+	_ = ociregistry.WriteError(w, err) // fails only if the client is gone
 }
 
 // repoDir is where a repository's manifests and tags are; the underscore names

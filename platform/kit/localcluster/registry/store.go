@@ -33,7 +33,7 @@ func (s store) open() error {
 		return err
 	}
 	for _, dir := range []string{s.blobs(), s.uploads(), filepath.Join(s.dir, "repositories")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (s store) blobSize(d string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // blobPath lets nothing but 64 hex digits into the name
 	if notExist(err) {
 		return 0, ociregistry.ErrBlobUnknown
 	}
@@ -154,7 +154,7 @@ func (s store) makeDir(dir string) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	for _, at := range fresh {
