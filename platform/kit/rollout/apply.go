@@ -38,6 +38,7 @@ type application struct {
 	updated  bool   // the service was pointed at the new revision
 	unsure   bool   // the update was cut off: it may or may not have arrived
 	migrated string // id of the migration task, once there is one
+	done     bool   // and it has ended well
 }
 
 func (a *application) run(ctx context.Context) (Verdict, error) {
@@ -156,6 +157,9 @@ func (a *application) interrupted(ctx context.Context) Verdict {
 	case a.unsure:
 		v.Summary = fmt.Sprintf("stopped while the service was pointed at release %s; it is not known whether that reached %s", a.plan.To.Release, a.plan.Environment)
 		v.Next = []string{a.d.command("status", ""), a.again() + "   # continue"}
+	case a.done:
+		v.Summary = fmt.Sprintf("stopped before traffic moved to release %s, whose migration is done", a.plan.To.Release)
+		v.Next = []string{a.again() + "   # continue"}
 	case a.migrated != "":
 		v.Summary = fmt.Sprintf("stopped before traffic moved to release %s; migration task %s goes on by itself", a.plan.To.Release, a.migrated)
 		v.Next = []string{a.again() + "   # continue"}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,7 @@ func TestOutcomes(t *testing.T) {
 		"superseded":              {releases: 2, next: overtaken(time.Second, arnPrefix+"task-definition/slipway-local-catalog:1"), want: event.Superseded, code: 4},
 		"superseded-at-once":      {releases: 2, next: overtaken(0, arnPrefix+"task-definition/slipway-local-catalog:1"), want: event.Superseded, code: 4},
 		"superseded-unseen":       {releases: 2, next: vanished(arnPrefix + "task-definition/slipway-local-catalog:1"), want: event.Superseded, code: 4},
+		"superseded-listed-late":  {releases: 2, next: overtakenUnseen(arnPrefix + "task-definition/slipway-local-catalog:1"), want: event.Superseded, code: 4},
 		"timed-out":               {releases: 1, next: stuck, want: event.TimedOut, code: 5},
 		"migrated":                {releases: 1, next: good, prepare: migrates(0), want: event.Completed, code: 0},
 		"migration-failed":        {releases: 1, next: good, prepare: migrates(2), want: event.Failed, code: 1},
@@ -233,9 +235,35 @@ func TestInterruptedAnywhere(t *testing.T) {
 		if again := apply(t, f, release(2), rollout.Options{}); again.Outcome != event.Completed {
 			t.Errorf("again after call %d: %s", at, again)
 		}
+		if n := slices.Collect(migrations(f)); strings.Contains(verdict.Summary, "migration task") && len(n) != 1 {
+			t.Errorf("after call %d: %d migration tasks; want the one that was running", at, len(n))
+		}
 		if len(f.definitions) != 2 {
 			t.Errorf("after call %d: %d revisions; want 2", at, len(f.definitions))
 		}
+	}
+}
+
+// migrations are the migration tasks that were run.
+func migrations(f *fakeAWS) iter.Seq[rollout.Task] {
+	return func(yield func(rollout.Task) bool) {
+		for _, t := range f.tasks {
+			if t.StopCode == "migrate" && !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// TestListedLate: a deployment of a revision that was rolled out before is
+// not taken for the earlier one while it is not listed yet.
+func TestListedLate(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.ran(t, 1)
+	f.lag, f.next = time.Second, noRollback
+	if v := apply(t, f, release(1), rollout.Options{Force: true}); v.Outcome != event.Failed {
+		t.Errorf("verdict %s; want that of the new deployment", v)
 	}
 }
 

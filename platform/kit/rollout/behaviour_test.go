@@ -111,3 +111,18 @@ func vanished(by string) behaviour {
 func atOnce(act behaviour) behaviour {
 	return func(f *fakeAWS, d *fakeDeployment, _ time.Duration) { act(f, d, time.Hour) }
 }
+
+// overtakenUnseen stops at a second; what overtook it is listed a second later.
+func overtakenUnseen(by string) behaviour {
+	return func(f *fakeAWS, d *fakeDeployment, age time.Duration) {
+		if age < time.Second {
+			return
+		}
+		d.State = rollout.StateStopped
+		f.laterAt = f.clock.Now().Add(time.Second)
+		f.later = func() {
+			f.begin(by, nil)
+			f.service.TaskDefinition = by
+		}
+	}
+}

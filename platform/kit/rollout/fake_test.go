@@ -56,6 +56,9 @@ type fakeAWS struct {
 	migrates    time.Duration
 	broken      map[string]error // by method
 	calls       []string
+	lag         time.Duration // after which a deployment is listed
+	later       func()        // done once, a while after a deployment stopped
+	laterAt     time.Time
 	ids         int
 }
 
@@ -108,6 +111,7 @@ func (f *fakeAWS) ran(t *testing.T, releases int) {
 			t.Fatal(err)
 		}
 		f.mu.Lock()
+		f.say("(port 1) is unhealthy in (target-group of long ago).")
 		f.begin(td.ARN, nil)
 		f.deployments[len(f.deployments)-1].State = rollout.StateSuccessful
 		f.service.TaskDefinition, f.service.Desired = td.ARN, 2
@@ -182,6 +186,10 @@ func (f *fakeAWS) enter(ctx context.Context, method string) error {
 	}
 	if d := f.open(); d != nil && d.act != nil {
 		d.act(f, d, f.clock.Since(d.CreatedAt))
+	}
+	if f.later != nil && !f.clock.Now().Before(f.laterAt) {
+		f.later()
+		f.later = nil
 	}
 	return f.broken[method]
 }
@@ -279,7 +287,9 @@ func (f *fakeAWS) Deployments(ctx context.Context, _, _ string, limit int) ([]ro
 	err := f.enter(ctx, "Deployments")
 	var list []rollout.Deployment
 	for _, d := range slices.Backward(f.deployments) {
-		list = append(list, d.Deployment)
+		if f.clock.Since(d.CreatedAt) >= f.lag {
+			list = append(list, d.Deployment)
+		}
 	}
 	return list[:min(limit, len(list))], err
 }

@@ -45,6 +45,7 @@ func (a *application) migrate(ctx context.Context) (failed *Verdict, err error) 
 		step.Fail(fmt.Errorf("%s", strings.Join(v.Causes, "; ")))
 		return &v, nil
 	}
+	a.done = true
 	step.Done("task " + task.ID)
 	return nil, nil
 }

@@ -185,10 +185,7 @@ func (b *begun) settle(target TaskDefinition, force bool) {
 	case b.state(p.To.TaskDefinition) == StateSuccessful && b.service.Running > 0 && p.DesiredCount == nil:
 		p.Action = ActNone
 	default:
-		p.Force = true // the revision is the service's already, but does not serve
-	}
-	if aimed && p.Action == ActDeploy {
-		p.Force = true // without it ECS would see no change
+		p.Force = true // the revision is the service's already: ECS would see no change
 	}
 }
 

@@ -64,6 +64,18 @@ func TestRollbackSkipsFailedReleases(t *testing.T) {
 	}
 }
 
+// TestRollbackAfterDeployingAnOldReleaseAgain goes back beyond the first time
+// that the release was on.
+func TestRollbackAfterDeployingAnOldReleaseAgain(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.ran(t, 3)
+	apply(t, f, release(2), rollout.Options{}) // a new revision of v2, after v3
+	if _, v := rollback(t, f, ""); v.Release != "v1" {
+		t.Errorf("went to %s; want v1, which was on before v2", v.Release)
+	}
+}
+
 func TestRollbackToUnknownRelease(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)

@@ -18,7 +18,8 @@ const (
 	blind = time.Minute
 	// recent is how many deployments a look lists: ours and a few later ones.
 	recent = 5
-	// settleFor is how long our deployment may be listed after a later one.
+	// settleFor is how long reads may lag behind: our deployment may be listed
+	// after a later one, and a later one after ours was seen stopped.
 	settleFor = 2 * time.Second
 )
 
@@ -56,6 +57,8 @@ type watch struct {
 	told     map[string]bool // events and stopped tasks that were told of
 	last     event.DeploymentChanged
 	seen     time.Time // last successful read
+	// stoppedAt is after what wait ours was first seen stopped; 0 before.
+	stoppedAt time.Duration
 }
 
 func newWatch(d *Deployer, p Plan, emit *event.Emitter, r *releases, known map[string]bool, before *Service) *watch {
@@ -169,6 +172,13 @@ func (w *watch) judge(ctx context.Context, ours, later *Deployment, waited time.
 	case StateStopped:
 		if later != nil {
 			return w.superseded(ctx, ours, later), true
+		}
+		// What stopped ours may be listed after we saw it stopped.
+		if w.stoppedAt == 0 {
+			w.stoppedAt = waited
+		}
+		if ours.Breaker != "TRIGGERED" && waited-w.stoppedAt <= settleFor {
+			return Verdict{}, false
 		}
 		return w.failed(ctx, ours), true
 	default:
