@@ -86,6 +86,24 @@ func TestTaskDrainsBeforeItStops(t *testing.T) {
 	}
 }
 
+func TestDeploymentWaitsForOldTasksToStop(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.create(w.register("run:1"), 2)
+	w.runtime.Linger = true
+	svc := w.deploy(w.register("run:2"))
+	wantStatus(t, w.rollout(svc.CurrentServiceDeployment), types.ServiceDeploymentStatusInProgress)
+	for i, arn := range w.runtime.Stopping() {
+		if got := len(w.service().Deployments); got != 2 {
+			t.Errorf("%d deployments with %d old tasks left, want 2", got, 2-i)
+		}
+		w.runtime.Exit(arn, 0)
+	}
+	wantStatus(t, w.rollout(svc.CurrentServiceDeployment), types.ServiceDeploymentStatusSuccessful)
+	if got := len(w.service().Deployments); got != 1 {
+		t.Errorf("%d deployments, want 1", got)
+	}
+}
+
 func TestNewDeploymentSupersedes(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	first, second, third := w.register("run:1"), w.register("wait:2"), w.register("run:3")
