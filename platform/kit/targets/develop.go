@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/slipway-dev/slipway/platform/kit/doctor"
+	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/toolchain"
 )
 
@@ -50,4 +52,16 @@ func Tidy(ctx context.Context, check *bool) error {
 		return over(ctx, toolchain.Alone)
 	}
 	return over(ctx, toolchain.Tidy)
+}
+
+// Doctor says what this machine has and lacks. Example: mage doctor
+func Doctor(ctx context.Context, json *bool) error {
+	return run(ctx, json, func(s *session) error {
+		report := doctor.Examine(s.ctx, s.root, s.work)
+		s.emit.Emit(event.Result{Kind: "doctor", Text: report.String(), Data: report})
+		if !report.Healthy() {
+			return &usageError{text: "something is missing", next: "see above"}
+		}
+		return nil
+	})
 }
