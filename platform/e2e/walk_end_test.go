@@ -5,7 +5,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -78,15 +77,7 @@ func (w *walk) downUp(t *testing.T) {
 	before := w.release(t)
 	down := w.mustMage(t, "down")
 	t.Logf("down took %.1fs", down.Took.Seconds())
-	for _, port := range []int{w.Gateway, w.Endpoint, w.Postgres} {
-		if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = conn.Close()
-			t.Errorf("after down something listens on port %d", port)
-		}
-	}
-	if left := processesOf(t, w.State); len(left) > 0 {
-		t.Errorf("down left processes: %v", left)
-	}
+	w.wantNothing(t)
 	w.mustMage(t, "down") // a second one has nothing to do and says so
 	w.write(t, handler, "package rpc\n")
 	if err := os.Remove(w.path(handler)); err != nil {
