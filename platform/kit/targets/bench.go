@@ -1,0 +1,100 @@
+package targets
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/slipway-dev/slipway/platform/kit/bench/build"
+	"github.com/slipway-dev/slipway/platform/kit/bench/rollout"
+	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/manifest"
+)
+
+// Bench holds measurements. They print figures and never judge.
+type Bench mg.Namespace
+
+// Build measures build and push of a change, and of no change, against bare go build. Example: mage bench:build --runs=7
+func (Bench) Build(ctx context.Context, runs *int) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root, err := os.Getwd() // mage runs at the root of the checkout
+	if err != nil {
+		return failure(ctx, err)
+	}
+	return failure(ctx, build.Build(ctx, os.Stdout, root, or(runs, benchRuns)))
+}
+
+// Defaults of the options.
+const (
+	benchRuns     = 5
+	benchService  = "catalog"
+	benchRate     = 400
+	benchDeploys  = 3
+	benchRequests = 20000
+)
+
+// Rollout counts failed requests while releases roll out on the local cluster under steady load. Example: mage bench:rollout --rate=400
+func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, requests *int) error {
+	return run(ctx, nil, func(s *session) error {
+		name := or(service, benchService)
+		on, err := s.on(manifest.Local)
+		if err != nil {
+			return err
+		}
+		svc, err := on.env.Service(name)
+		if err != nil {
+			return err
+		}
+		if svc.HTTP == nil {
+			return &usageError{text: "bench " + name + ": it serves no HTTP", next: "go tool mage bench:rollout --service=catalog"}
+		}
+		releases, err := rollout.NewReleases(s.root, svc.Dir, name)
+		if err != nil {
+			return err
+		}
+		defer releases.Close()
+		on.build.Root = releases.Root
+		status, err := on.deployer.Status(s.ctx, []string{name})
+		if err != nil {
+			return err
+		}
+		path, _, _ := strings.Cut(svc.HTTP.Routes[0], "*")
+		report, err := rollout.Run(s.ctx, rollout.Config{
+			URL: status.Services[0].URL + path, Rate: or(rate, benchRate),
+			Deploys: or(deploys, benchDeploys), MinRequests: or(requests, benchRequests),
+			Deploy: func(_ context.Context, n int) error {
+				if err := releases.Next(n); err != nil {
+					return err
+				}
+				return s.deploy(on, name, deployOptions{})
+			},
+		})
+		if err != nil {
+			return err
+		}
+		// What the checkout holds serves again, not a release of the bench.
+		on.build.Root = s.root
+		if err := s.deploy(on, name, deployOptions{}); err != nil {
+			return err
+		}
+		var text strings.Builder
+		fmt.Fprintf(&text, "%s of %s at %d requests per second\n", path, name, or(rate, benchRate))
+		report.Print(&text)
+		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
+		return nil
+	})
+}
+
+// or returns the flag's value, or def when it was not given.
+func or[T any](flag *T, def T) T {
+	if flag == nil {
+		return def
+	}
+	return *flag
+}
