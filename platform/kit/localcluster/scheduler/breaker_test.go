@@ -102,6 +102,42 @@ func TestFirstDeploymentHasNoRollbackCandidate(t *testing.T) {
 	wantStatus(t, w.rollout(good.CurrentServiceDeployment), types.ServiceDeploymentStatusSuccessful)
 }
 
+func TestBootstrapRevisionIsNoRollbackCandidate(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	bootstrap, bad, good := w.register("noimage"), w.register("crash"), w.register("run")
+	w.create(bootstrap, 0)
+	first := w.rollout(w.update(scale(bad, 2)).CurrentServiceDeployment)
+	wantStatus(t, first, types.ServiceDeploymentStatusRollbackFailed)
+	started := w.runtime.Started()
+	w.pass(time.Hour)
+	w.restart()
+	w.pass(time.Hour)
+	if n := w.runtime.Started() - started; n != 0 || *w.service().TaskDefinition != bad {
+		t.Errorf("%d more starts, service at %s; want none, at the revision that failed", n, *w.service().TaskDefinition)
+	}
+	wantStatus(t, w.rollout(w.deploy(good).CurrentServiceDeployment), types.ServiceDeploymentStatusSuccessful)
+	second := w.rollout(w.deploy(bad).CurrentServiceDeployment)
+	wantStatus(t, second, types.ServiceDeploymentStatusRollbackSuccessful)
+}
+
+// scale is an update to a definition and a number of tasks.
+func scale(definition string, desired int32) func(*ecs.UpdateServiceInput) {
+	return func(in *ecs.UpdateServiceInput) {
+		in.TaskDefinition, in.DesiredCount = aws.String(definition), aws.Int32(desired)
+	}
+}
+
+func TestRevisionThatCompletedWithNoTaskIsACandidateOnceItRan(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	good, bad := w.register("run"), w.register("crash")
+	w.create(good, 0)
+	w.update(scale(good, 2))
+	wantStatus(t, w.rollout(w.deploy(bad).CurrentServiceDeployment), types.ServiceDeploymentStatusRollbackSuccessful)
+	if w.running(good) != 2 {
+		t.Errorf("%d tasks run after the rollback, want 2", w.running(good))
+	}
+}
+
 func TestFailingTasksBackOff(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	w.create(w.register("crash"), 1, func(in *ecs.CreateServiceInput) { in.DeploymentConfiguration = nil })

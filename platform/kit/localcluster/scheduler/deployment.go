@@ -103,7 +103,6 @@ func (t *turn) complete(svc *ledger.Service, dep *ledger.Deployment) {
 	dep.Deployment.RolloutState = types.DeploymentRolloutStateCompleted
 	dep.Deployment.RolloutStateReason = aws.String("ECS deployment " + id + " completed.")
 	t.touchDeployment(dep)
-	svc.Completed = dep.Revision
 	t.say(svc, "(deployment %s) deployment completed", id)
 	row := t.ledger.Rollouts.Get(dep.Rollout)
 	if row == nil || finished(row.Rollout.Status) {

@@ -78,6 +78,12 @@ func (t *turn) conclude(svc *ledger.Service, dep *ledger.Deployment, view plan.V
 	if complete && dep.Deployment.RolloutState != types.DeploymentRolloutStateCompleted && !view.Halted {
 		t.complete(svc, dep)
 	}
+	if complete && view.Desired > 0 && !view.Halted && svc.Completed != dep.Revision {
+		// One that completed with no task has shown nothing: put back, a
+		// bootstrap revision would start tasks that can never run.
+		svc.Completed = dep.Revision
+		t.touchService(svc)
+	}
 	if complete != svc.Steady {
 		svc.Steady = complete
 		t.touchService(svc)

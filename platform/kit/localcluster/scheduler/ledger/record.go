@@ -33,8 +33,8 @@ type Service struct {
 	Cluster string
 	// Primary is the id of the deployment that should end up with every task.
 	Primary string
-	// Completed is the ARN of the last revision whose deployment completed:
-	// what a rollback returns to. Empty before the first.
+	// Completed is the ARN of the last revision whose deployment completed
+	// with tasks: what a rollback returns to. Empty before the first.
 	Completed string
 	// Steady is set once the steady state was announced, until it is lost.
 	Steady bool
