@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,37 +34,11 @@ func NewReleases(root, dir, service string) (*Releases, error) {
 		if err != nil || strings.HasPrefix(rel, "..") {
 			return nil, fmt.Errorf("copy %s: it lies outside of %s", folder, root)
 		}
-		if err := copyTree(folder, filepath.Join(to, rel)); err != nil {
+		if err := os.CopyFS(filepath.Join(to, rel), os.DirFS(folder)); err != nil {
 			return nil, fmt.Errorf("copy %s: %w", rel, err)
 		}
 	}
 	return r, nil
-}
-
-// copyTree copies a folder. One that is there already, since folders may lie
-// within one another, is written over.
-func copyTree(from, to string) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, rel)
-		if d.IsDir() {
-			return os.MkdirAll(target, 0o755) //nolint:gosec // a copy of source
-		}
-		if !d.Type().IsRegular() {
-			return nil
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, content, 0o644) //nolint:gosec // a copy of source
-	})
 }
 
 // Next changes the source so that its build is the n-th release.
