@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
@@ -19,6 +20,7 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/process"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
 
@@ -73,18 +75,24 @@ func (c *Cluster) Find(ctx context.Context) (daemon.Info, error) {
 }
 
 // Start makes sure that a cluster of the present code runs. One that was built
-// from other code is replaced: its tasks start again, its data stays.
+// from other code is replaced: its tasks start again, its data stays. A second
+// Start on the same state waits for the first.
 func (c *Cluster) Start(ctx context.Context, emit *event.Emitter) (info daemon.Info, err error) {
 	err = emit.Run("start the cluster", func(step *event.Step) (string, error) {
 		if err := place.Prepare(c.state); err != nil {
-			return "", &daemon.Fault{What: "use the state folder", Why: err.Error(), Hint: "choose another: " + place.StateVariable + "=DIR go tool mage up"}
+			return "", c.stateFault(err)
 		}
+		release, err := c.starting(ctx, step)
+		if err != nil {
+			return "", err
+		}
+		defer release()
 		step.Progress("compile", 0, 0, "")
 		program, build, err := c.compile(ctx)
 		if err != nil {
 			return "", err
 		}
-		running, ok, err := daemon.Find(ctx, c.state)
+		running, ok, err := c.settled(ctx, step)
 		switch {
 		case err != nil:
 			return "", err
@@ -93,7 +101,7 @@ func (c *Cluster) Start(ctx context.Context, emit *event.Emitter) (info daemon.I
 			return "runs already", nil
 		case ok:
 			step.Progress("replace the running one, which is of other code or ports", 0, 0, "")
-			if err := c.stop(ctx, running); err != nil {
+			if err := c.stop(ctx, running.PID); err != nil {
 				return "", err
 			}
 		}
@@ -104,6 +112,91 @@ func (c *Cluster) Start(ctx context.Context, emit *event.Emitter) (info daemon.I
 		return "", err
 	})
 	return info, err
+}
+
+// stateFault says that the state folder refuses, and what helps.
+func (c *Cluster) stateFault(err error) error {
+	hint := "choose another: " + place.StateVariable + "=DIR go tool mage up"
+	if isFull(err) {
+		hint = "df -h " + c.state + "   # make room, or " + hint
+	}
+	return &daemon.Fault{What: "use the state folder", Why: err.Error(), Hint: hint}
+}
+
+// isFull reports whether the disk has no room. Programs that we call say it in
+// their output.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), syscall.ENOSPC.Error())
+}
+
+const (
+	// pollPeriod is how often another command or a starting cluster is looked at.
+	pollPeriod = 50 * time.Millisecond
+	// startLimit is how long a cluster that somebody else started may take.
+	startLimit = 2 * time.Minute
+)
+
+// starting makes sure that only one command starts the cluster at a time.
+func (c *Cluster) starting(ctx context.Context, step *event.Step) (release func(), err error) {
+	f, err := os.OpenFile(filepath.Join(c.state, "start.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, c.stateFault(err)
+	}
+	for told := false; ; told = true {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // the lock goes with the file
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
+		}
+		if !told {
+			step.Progress("wait for another command that starts it", 0, 0, "")
+		}
+		if err := sleep(ctx, pollPeriod); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+}
+
+// settled returns the running cluster, if there is one, and waits for one that
+// is on its way up or down.
+func (c *Cluster) settled(ctx context.Context, step *event.Step) (daemon.Info, bool, error) {
+	limit, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for told := false; ; told = true {
+		info, ok, err := daemon.Find(ctx, c.state)
+		if err != nil || ok {
+			return info, ok, err
+		}
+		pid := state.Holder(c.state)
+		if pid == 0 {
+			return daemon.Info{}, false, nil
+		}
+		if !told {
+			step.Progress(fmt.Sprintf("wait for the cluster of process %d", pid), 0, 0, "")
+		}
+		if err := sleep(limit, pollPeriod); err != nil {
+			if ctx.Err() != nil {
+				return daemon.Info{}, false, ctx.Err()
+			}
+			return daemon.Info{}, false, &daemon.Fault{
+				What: "find the running cluster", Why: fmt.Sprintf("process %d has the state in %s, but does not answer", pid, c.state),
+				Hint: "go tool mage down   # then go tool mage up",
+			}
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // listensWhereWanted reports whether a running cluster has the configured ports.
@@ -132,14 +225,18 @@ func (c *Cluster) arguments(build string) []string {
 // compile builds the cluster's program, which takes half a second when nothing
 // changed. It is the same module and cache that the command itself came from.
 func (c *Cluster) compile(ctx context.Context) (program, build string, err error) {
-	program = filepath.Join(c.state, "bin", "slipway-cluster")
+	program = filepath.Join(c.cache, "bin", filepath.Base(c.state), "slipway-cluster")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./platform/kit/cmd/slipway-cluster")
 	cmd.Dir = c.root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if ctx.Err() != nil {
 			return "", "", ctx.Err()
 		}
-		return "", "", fmt.Errorf("compile the cluster: %w\n%s", err, strings.TrimSpace(string(out)))
+		fault := &daemon.Fault{What: "compile the cluster", Why: strings.TrimSpace(string(out)), Hint: "go tool mage doctor"}
+		if strings.Contains(fault.Why, syscall.ENOSPC.Error()) {
+			fault.Hint = "make room   # df -h " + c.cache + " " + os.TempDir()
+		}
+		return "", "", fault
 	}
 	build, err = daemon.BuildID(program)
 	return program, build, err
@@ -148,34 +245,49 @@ func (c *Cluster) compile(ctx context.Context) (program, build string, err error
 // stopLimit is how long a cluster may take to end in good order.
 const stopLimit = 30 * time.Second
 
-func (c *Cluster) stop(ctx context.Context, info daemon.Info) error {
-	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+// stop ends a cluster's process: in good order, or by force when it hangs, from
+// which its state, its tasks and its databases recover.
+func (c *Cluster) stop(ctx context.Context, pid int) error {
+	limit, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
-	return daemon.Stop(ctx, info)
+	err := daemon.Stop(limit, daemon.Info{PID: pid})
+	if err == nil || ctx.Err() != nil || limit.Err() == nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("kill cluster process %d: %w", pid, err)
+	}
+	_, err = c.sweep(ctx)
+	return err
 }
 
-// Stop ends the cluster with its tasks and its database; data stays. A cluster
-// that died is swept up after. It reports whether there was anything to end.
+// Stop ends the cluster with its tasks and its database; data stays. One that
+// is only starting is ended too, one that died is swept up after. It reports
+// whether there was anything to end.
 func (c *Cluster) Stop(ctx context.Context, emit *event.Emitter) (found bool, err error) {
 	err = emit.Run("stop the cluster", func(*event.Step) (string, error) {
 		info, ok, err := daemon.Find(ctx, c.state)
 		if err != nil {
 			return "", err
 		}
-		if ok {
+		pid := info.PID
+		if !ok {
+			pid = state.Holder(c.state)
+		}
+		if pid != 0 {
 			found = true
-			if err := c.stop(ctx, info); err != nil {
+			if err := c.stop(ctx, pid); err != nil {
 				return "", err
 			}
 		}
 		swept, err := c.sweep(ctx)
-		found = found || swept
 		switch {
 		case err != nil:
 			return "", err
-		case ok:
+		case found:
 			return "data is kept in " + c.state, nil
 		case swept:
+			found = true
 			return "ended what a dead cluster had left", nil
 		}
 		return "none was running", nil
@@ -183,8 +295,17 @@ func (c *Cluster) Stop(ctx context.Context, emit *event.Emitter) (found bool, er
 	return found, err
 }
 
-// sweep ends what a cluster that died left behind.
+// sweep ends what a cluster that died left behind. Nothing may be started
+// meanwhile, lest that is swept away too.
 func (c *Cluster) sweep(ctx context.Context) (bool, error) {
+	release, err := state.Hold(c.state)
+	if locked := new(state.LockedError); errors.As(err, &locked) {
+		return false, nil // a new cluster runs by now, which has taken over what was left
+	}
+	if err != nil {
+		return false, err
+	}
+	defer release()
 	n, err := process.Sweep(ctx, filepath.Join(c.state, "tasks"))
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
@@ -193,10 +314,12 @@ func (c *Cluster) sweep(ctx context.Context) (bool, error) {
 }
 
 // Purge removes everything that the cluster kept. It must be stopped.
-func (c *Cluster) Purge(ctx context.Context) error {
-	if _, err := c.Find(ctx); err == nil {
-		return errors.New("the cluster still runs")
+func (c *Cluster) Purge() error {
+	release, err := state.Hold(c.state)
+	if err != nil {
+		return fmt.Errorf("remove state folder: %w", err)
 	}
+	defer release()
 	if err := os.RemoveAll(c.state); err != nil {
 		return fmt.Errorf("remove state folder: %w", err)
 	}
