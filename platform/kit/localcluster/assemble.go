@@ -57,13 +57,13 @@ func (c *cluster) startDatabase(ctx context.Context) (*postgres.Server, error) {
 			postgres.FetchedVersion, done>>20, total>>20), false)
 	})
 	if err != nil {
-		return nil, databaseFault(c.cfg.PostgresPort, err)
+		return nil, databaseFault(c.cfg.StateDir, c.cfg.PostgresPort, err)
 	}
 	server, err := postgres.Start(ctx, postgres.Config{
 		Dir: c.dir(postgresFolder), Port: c.cfg.PostgresPort, Installations: have, Logger: c.cfg.Logger,
 	})
 	if err != nil {
-		return nil, databaseFault(c.cfg.PostgresPort, err)
+		return nil, databaseFault(c.cfg.StateDir, c.cfg.PostgresPort, err)
 	}
 	c.cfg.Reporter.Step("start PostgreSQL", server.Installation().Version, true)
 	return server, nil

@@ -64,9 +64,12 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	err := run(ctx, cfg)
 	var fault *daemon.Fault
-	if errors.As(err, &fault) {
+	switch {
+	case ctx.Err() != nil: // the reporter drops it when the cluster was ready
+		cfg.Reporter.Fault(daemon.Fault{What: "start the cluster", Why: "it was told to stop before it was ready", Hint: "go tool mage up"})
+	case errors.As(err, &fault):
 		cfg.Reporter.Fault(*fault)
-	} else if err != nil {
+	case err != nil:
 		cfg.Reporter.Fault(daemon.Fault{What: "start the cluster", Why: err.Error(), Hint: "go tool mage doctor"})
 	}
 	return err

@@ -29,7 +29,7 @@ func fault(what string, err error, next string) *daemon.Fault {
 
 func stateFault(dir string, err error) error {
 	var storage *state.StorageError
-	full := errors.As(err, &storage) && storage.Full() || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	full := errors.As(err, &storage) && storage.Full() || isFull(err)
 	next := fmt.Sprintf("make %s writable, or choose another folder: %s=DIR go tool mage up", dir, place.StateVariable)
 	if full {
 		next = fmt.Sprintf("make room, or choose another folder: %s=DIR go tool mage up   # now: df -h %s", place.StateVariable, dir)
@@ -51,7 +51,15 @@ func portFault(name string, port int, err error) error {
 		fmt.Sprintf("end it, or choose another port (ports.%s in %s), then go tool mage up", name, environmentFile))
 }
 
-func databaseFault(port int, err error) error {
+// isFull reports whether the disk has no room. PostgreSQL says it in words.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), "No space left on device")
+}
+
+func databaseFault(dir string, port int, err error) error {
+	if isFull(err) {
+		return stateFault(dir, err)
+	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return portFault("postgres", port, syscall.EADDRINUSE)
 	}

@@ -111,10 +111,12 @@ func doneText(title string, p event.StepDone) string {
 	return text
 }
 
+// failedText tells of a step that failed. An error of many words ends the
+// command too and is printed there, once.
 func failedText(title string, p event.StepFailed) string {
-	text := fmt.Sprintf("%s: failed after %s: %s", title, p.Duration, p.Error)
-	if p.Next != "" {
-		text += "\nnext: " + p.Next
+	text := fmt.Sprintf("%s: failed after %s", title, p.Duration)
+	if p.Next == "" && !strings.Contains(p.Error, "\n") {
+		text += ": " + p.Error
 	}
 	return text
 }

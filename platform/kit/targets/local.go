@@ -128,7 +128,7 @@ func Down(ctx context.Context, purge, json *bool) error {
 			return err
 		}
 		if set(purge) {
-			return cluster.Purge(s.ctx)
+			return cluster.Purge()
 		}
 		return nil
 	})

@@ -174,14 +174,21 @@ func (e *VersionError) Next() string {
 }
 
 // initialise makes the data beside its place and moves it there once it is
-// whole.
+// whole. What a start that was killed has left is removed as far as possible:
+// its initdb may still be at work there.
 func (s *Server) initialise(ctx context.Context) error {
-	fresh := s.data() + ".new"
-	if err := os.RemoveAll(fresh); err != nil {
-		return fmt.Errorf("clear %s: %w", fresh, err)
+	stale, err := filepath.Glob(s.data() + ".new*")
+	if err != nil {
+		return fmt.Errorf("find unfinished databases: %w", err)
 	}
-	if err := os.Mkdir(fresh, 0o700); err != nil {
-		return fmt.Errorf("make %s: %w", fresh, err)
+	for _, dir := range stale {
+		if err := os.RemoveAll(dir); err != nil {
+			s.log.Warn("unfinished databases stay", "folder", dir, "error", err)
+		}
+	}
+	fresh, err := os.MkdirTemp(s.cfg.Dir, filepath.Base(s.data())+".new-")
+	if err != nil {
+		return fmt.Errorf("make databases: %w", err)
 	}
 	secret := filepath.Join(fresh, "password")
 	if err := os.WriteFile(secret, []byte(s.password), 0o600); err != nil {
@@ -195,12 +202,30 @@ func (s *Server) initialise(ctx context.Context) error {
 		"-U", superuser, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256", "--pwfile="+secret)
 	prepare(cmd, fresh, s.account)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make databases with %s: %w\n%s", cmd.Path, err, strings.TrimSpace(string(out)))
+		if ctx.Err() == nil {
+			err = fmt.Errorf("make databases with %s: %w%s", cmd.Path, err, complaints(string(out)))
+		}
+		return errors.Join(err, os.RemoveAll(fresh))
 	}
 	if err := os.Rename(filepath.Join(fresh, "data"), s.data()); err != nil {
 		return fmt.Errorf("place databases: %w", err)
 	}
 	return os.RemoveAll(fresh)
+}
+
+// complaints returns the lines of initdb's output that say what went wrong, or
+// all of it when none does.
+func complaints(out string) string {
+	var lines []string
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, "FATAL:") || strings.Contains(line, "PANIC:") || strings.Contains(line, "initdb: error:") {
+			lines = append(lines, "\n  "+strings.TrimSpace(line))
+		}
+	}
+	if len(lines) == 0 {
+		return "\n" + strings.TrimSpace(out)
+	}
+	return strings.Join(lines, "")
 }
 
 // choosePort finds out whether the port is free, since the server itself says

@@ -184,9 +184,26 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if !errors.As(err, &locked) || locked.PID != cmd.Process.Pid {
 		t.Errorf("got %v, want a lock by process %d", err, cmd.Process.Pid)
 	}
+	if _, err := state.Hold(dir); !errors.As(err, &locked) {
+		t.Errorf("hold: got %v, want a lock", err)
+	}
+	if pid := state.Holder(dir); pid != cmd.Process.Pid {
+		t.Errorf("holder = %d, want %d", pid, cmd.Process.Pid)
+	}
 	_ = cmd.Process.Kill()
 	<-drained
 	_ = cmd.Wait()
+	if pid := state.Holder(dir); pid != 0 {
+		t.Errorf("holder = %d after its end, want none", pid)
+	}
+	release, err := state.Hold(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(dir); !errors.As(err, &locked) {
+		t.Errorf("open while held: got %v, want a lock", err)
+	}
+	release()
 	open(t, dir).Close()
 }
 

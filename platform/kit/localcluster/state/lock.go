@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,35 @@ func acquire(path string) (*lock, error) {
 		return nil, errors.Join(storageError(path, err), f.Close())
 	}
 	return &lock{f}, nil
+}
+
+// Hold keeps the store in dir from being opened until release is called. It is
+// for what may only be done while no cluster runs. When somebody has the store,
+// the error is a *LockedError; a folder that is not there can be held by nobody
+// and is no error.
+func Hold(dir string) (release func(), err error) {
+	held, err := acquire(filepath.Join(dir, lockName))
+	if errors.Is(err, os.ErrNotExist) {
+		return func() {}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return held.release, nil
+}
+
+// Holder returns the process that has the store in dir open; 0 when none has,
+// or when it cannot be told.
+func Holder(dir string) int {
+	f, err := os.Open(filepath.Join(dir, lockName))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		return 0 // the lock, if we have it now, goes with the file
+	}
+	return holder(f)
 }
 
 func flock(f *os.File) error {
