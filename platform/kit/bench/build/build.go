@@ -21,19 +21,20 @@ import (
 
 	"github.com/jonboulle/clockwork"
 
+	"github.com/slipway-dev/slipway/platform/kit/bench/subject"
 	"github.com/slipway-dev/slipway/platform/kit/image"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/registry"
 	"github.com/slipway-dev/slipway/platform/kit/release"
 )
 
-// service is the one that is measured.
-const service = "catalog"
-
 // defaultRuns is the number of pairs if the caller names none.
 const defaultRuns = 7
 
-// password of the registry that lives as long as the measurement.
-const password = "bench"
+// What is measured, and the password of the registry that lives as long.
+const (
+	service  = subject.Service
+	password = subject.Password
+)
 
 // Build measures with the given number of pairs and prints a table to w. root
 // is the checkout. It ends early, leaving nothing behind, when ctx is done.
@@ -162,7 +163,7 @@ func (b *bench) run(ctx context.Context, dir, name string, args ...string) (usag
 		_, _ = fmt.Sscan(string(out), &own)
 	}
 	state := cmd.ProcessState
-	return usage{cpu: state.UserTime() + state.SystemTime(), peak: peakBytes(state.SysUsage()), own: own}, nil
+	return usage{cpu: state.UserTime() + state.SystemTime(), peak: subject.PeakBytes(state.SysUsage()), own: own}, nil
 }
 
 func (b *bench) module() string { return filepath.Join(b.root, "services", service) }
@@ -173,25 +174,8 @@ func (b *bench) floor(ctx context.Context) (usage, error) {
 		"-o", filepath.Join(b.temp, "floor"), "./cmd/"+service)
 }
 
-// Settings is what a build needs to know here; package once uses it too.
-func Settings(root, host, cache string) release.Config {
-	return release.Config{
-		Root: root,
-		Image: image.Config{
-			Service:    service,
-			Dir:        filepath.Join(root, "services", service),
-			Platforms:  image.Platforms{image.Host()},
-			CacheDir:   cache,
-			Repository: host + "/slipway/" + service,
-			Credentials: func(context.Context) (string, string, error) {
-				return "AWS", password, nil
-			},
-		},
-	}
-}
-
 func (b *bench) inProcess(ctx context.Context) (usage, error) {
-	_, _, err := release.Build(ctx, Settings(b.root, b.host, filepath.Join(b.temp, "cache-in")))
+	_, _, err := release.Build(ctx, subject.Settings(b.root, b.host, filepath.Join(b.temp, "cache-in")))
 	return usage{}, err
 }
 

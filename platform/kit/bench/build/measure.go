@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/slipway-dev/slipway/platform/kit/bench/subject"
 	"github.com/slipway-dev/slipway/platform/kit/image"
 	"github.com/slipway-dev/slipway/platform/kit/release"
 )
@@ -64,19 +62,6 @@ func (b *bench) measure(ctx context.Context, runs int, change bool) ([]*row, err
 	return rows, nil
 }
 
-// peakBytes is the largest resident set; the unit of ru_maxrss is KiB on Linux
-// and bytes on macOS (getrusage(2)).
-func peakBytes(usage any) int64 {
-	u, ok := usage.(*syscall.Rusage)
-	if !ok {
-		return 0
-	}
-	if runtime.GOOS == "darwin" {
-		return u.Maxrss
-	}
-	return u.Maxrss << 10
-}
-
 func median[T float64 | time.Duration](values []T) T {
 	if len(values) == 0 {
 		return 0
@@ -111,7 +96,7 @@ func table(w io.Writer, name string, goal float64, rows []*row) {
 
 // size compares what is pushed with the bare necessities, packed the same way.
 func (b *bench) size(ctx context.Context, w io.Writer) error {
-	_, result, err := release.Build(ctx, Settings(b.root, b.host, b.temp+"/cache-in"))
+	_, result, err := release.Build(ctx, subject.Settings(b.root, b.host, b.temp+"/cache-in"))
 	if err != nil {
 		return err
 	}
@@ -132,22 +117,4 @@ func (b *bench) size(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "  zstd of binary %d, of certificates %d: ratio %.3f\n", program, certificates,
 		float64(pushed)/float64(program+certificates))
 	return nil
-}
-
-// OwnPeak is the largest resident set of this process so far, in bytes. Linux
-// lets ru_maxrss begin with what the parent had before exec, so VmHWM is asked
-// first (proc_pid_status(5)).
-func OwnPeak() int64 {
-	status, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(status)) {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
-			return kib << 10
-		}
-	}
-	var self syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
-		return 0
-	}
-	return peakBytes(&self)
 }

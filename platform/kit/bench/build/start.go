@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/slipway-dev/slipway/platform/kit/bench/subject"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
@@ -41,7 +42,7 @@ const (
 // health check, beside the bare process that is asked every 0.2 ms. Both need
 // their database to be ready, and both have their files in the page cache.
 func (b *bench) starts(ctx context.Context, w io.Writer, runs int) error {
-	made, _, err := release.Build(ctx, Settings(b.root, b.host, filepath.Join(b.temp, "cache-in")))
+	made, _, err := release.Build(ctx, subject.Settings(b.root, b.host, filepath.Join(b.temp, "cache-in")))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/slipway-dev/slipway/platform/kit/bench/build"
+	"github.com/slipway-dev/slipway/platform/kit/bench/subject"
 	"github.com/slipway-dev/slipway/platform/kit/release"
 )
 
@@ -17,10 +17,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: once ROOT REGISTRY CACHE")
 		os.Exit(2)
 	}
-	_, _, err := release.Build(context.Background(), build.Settings(os.Args[1], os.Args[2], os.Args[3]))
+	_, _, err := release.Build(context.Background(), subject.Settings(os.Args[1], os.Args[2], os.Args[3]))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(build.OwnPeak())
+	fmt.Println(subject.OwnPeak())
 }
