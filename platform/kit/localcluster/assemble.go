@@ -52,9 +52,13 @@ func (c *cluster) dir(name string) string { return filepath.Join(c.cfg.StateDir,
 // startDatabase obtains and starts PostgreSQL.
 func (c *cluster) startDatabase(ctx context.Context) (*postgres.Server, error) {
 	c.cfg.Reporter.Step("start PostgreSQL", "", false)
+	quarter := int64(-1)
 	have, err := postgres.Obtain(ctx, c.cfg.CacheDir, func(done, total int64) {
-		c.cfg.Reporter.Step("start PostgreSQL", fmt.Sprintf("fetching version %s: %d of %d MB",
-			postgres.FetchedVersion, done>>20, total>>20), false)
+		if now := 4 * done / max(total, 1); now != quarter {
+			quarter = now
+			c.cfg.Reporter.Step("start PostgreSQL", fmt.Sprintf("fetching version %s: %d of %d MB",
+				postgres.FetchedVersion, done>>20, total>>20), false)
+		}
 	})
 	if err != nil {
 		return nil, databaseFault(c.cfg.StateDir, c.cfg.PostgresPort, err)

@@ -66,11 +66,14 @@ func Cache() (string, error) {
 	return filepath.Join(dir, "slipway"), nil
 }
 
-// Prepare creates dir with what is above it and proves that a file can be
-// written in it.
+// Prepare creates dir with what is above it, lets the users of tasks in, and
+// proves that a file can be written in it.
 func Prepare(dir string) error {
 	if err := os.MkdirAll(dir, folderMode); err != nil {
 		return fmt.Errorf("create folder %s: %w", dir, err)
+	}
+	if err := open(dir); err != nil {
+		return fmt.Errorf("open folder %s to the users of tasks: %w", dir, err)
 	}
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
@@ -86,4 +89,17 @@ func Prepare(dir string) error {
 		}
 	}
 	return nil
+}
+
+// open lets the unprivileged users of tasks and of PostgreSQL, which root's
+// processes become, into a folder that somebody made for root alone.
+func open(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	st, err := os.Stat(dir)
+	if err != nil || st.Mode().Perm()&folderMode == folderMode {
+		return err
+	}
+	return os.Chmod(dir, st.Mode().Perm()|folderMode)
 }

@@ -59,3 +59,24 @@ func TestPrepareNamesTheFolder(t *testing.T) {
 		t.Errorf("Prepare left %v", left)
 	}
 }
+
+func TestPrepareLetsTheUsersOfTasksIn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Prepare(dir); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := os.FileMode(0o700) // an ordinary user's tasks are that user's own
+	if os.Geteuid() == 0 {
+		want = 0o755
+	}
+	if st.Mode().Perm() != want {
+		t.Errorf("mode %o, want %o", st.Mode().Perm(), want)
+	}
+}
