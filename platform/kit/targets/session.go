@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jonboulle/clockwork"
 	"github.com/magefile/mage/mg"
@@ -44,8 +45,6 @@ type session struct {
 // run makes a session, runs the command in it and turns its error into what
 // mage prints and exits with.
 func run(ctx context.Context, asJSON *bool, command func(*session) error) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	mode := render.Choose(os.Stderr, os.Getenv)
 	if set(asJSON) {
 		mode = render.JSON
@@ -59,12 +58,48 @@ func run(ctx context.Context, asJSON *bool, command func(*session) error) error 
 	if err != nil {
 		return fmt.Errorf("find the checkout: %w", err)
 	}
-	s := &session{ctx: ctx, root: root, out: out, emit: event.NewEmitter(out, clockwork.NewRealClock())}
-	if s.work, err = manifest.Load(root); err == nil {
+	s := &session{root: root, out: out, emit: event.NewEmitter(out, clockwork.NewRealClock())}
+	s.work, err = manifest.Load(root)
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	if s.ctx = ctx; err == nil {
 		err = command(s)
 	}
 	out.Close()
 	return failure(ctx, err)
+}
+
+// forceAfter tells a second Ctrl-C from an echo of the first: a terminal sends
+// it to every process in front, and the go command passes its own on.
+const forceAfter = 500 * time.Millisecond
+
+// interruptible returns a context that SIGINT and SIGTERM end; a signal after
+// that ends the program. Mage's own handling, which takes the echo of a Ctrl-C
+// for a second one, is switched off.
+func interruptible(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 8)
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		var first time.Time
+		for {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				cancel()
+			case time.Since(first) > forceAfter:
+				os.Exit(exitInterrupted)
+			}
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(done); cancel() }
 }
 
 // failure gives an error its exit code and its "next:" line.
