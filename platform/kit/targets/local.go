@@ -71,7 +71,7 @@ func (s *session) begin(cluster *local.Cluster, env manifest.Environment) (info 
 // them.
 func (s *session) rollOutAll(env manifest.Environment, info daemon.Info) error {
 	names := s.work.ServiceNames()
-	shells := provision.New(env, info)
+	shells := provision.New(s.work, env, info)
 	err := s.emit.For(env.Name, "").Run("provision", func(*event.Step) (string, error) {
 		return fmt.Sprintf("%d services", len(names)), shells.Apply(s.ctx, names)
 	})

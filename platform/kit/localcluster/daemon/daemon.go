@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -90,15 +91,16 @@ func Start(ctx context.Context, cfg StartConfig) (Info, error) {
 	return Info{}, err
 }
 
-// tail returns the last lines that were written to the log since offset from.
+// tail returns the first and last lines that were written to the log since
+// offset from.
 func tail(path string, from int64) string {
 	raw, err := os.ReadFile(path)
 	if err != nil || from > int64(len(raw)) {
 		return ""
 	}
 	lines := strings.Split(strings.TrimSpace(string(raw[from:])), "\n")
-	if len(lines) > 8 {
-		lines = lines[len(lines)-8:]
+	if len(lines) > 8 { // a panic says why in its first line, a log in its last
+		lines = slices.Concat(lines[:2], []string{"..."}, lines[len(lines)-5:])
 	}
 	if text := strings.Join(lines, "\n  "); text != "" {
 		return ":\n  " + text

@@ -24,7 +24,8 @@ import (
 
 // Provisioner writes the shells of services on one cluster.
 type Provisioner struct {
-	env manifest.Environment
+	work *manifest.Workspace
+	env  manifest.Environment
 	// gateway is the services' base URL, postgres the database server's host:port.
 	gateway, postgres string
 	admin             *admin.Client
@@ -35,9 +36,9 @@ type Provisioner struct {
 	ssm               *ssm.Client
 }
 
-// New returns a provisioner for the environment env on the cluster that info
-// tells of.
-func New(env manifest.Environment, info daemon.Info) *Provisioner {
+// New returns a provisioner for the services of work in the environment env, on
+// the cluster that info tells of.
+func New(work *manifest.Workspace, env manifest.Environment, info daemon.Info) *Provisioner {
 	cfg := aws.Config{
 		Region:       env.Region,
 		BaseEndpoint: aws.String(info.Endpoint),
@@ -45,7 +46,7 @@ func New(env manifest.Environment, info daemon.Info) *Provisioner {
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}
 	return &Provisioner{
-		env: env, gateway: info.Gateway, postgres: info.Postgres, admin: admin.NewClient(info),
+		work: work, env: env, gateway: info.Gateway, postgres: info.Postgres, admin: admin.NewClient(info),
 		ecs: ecs.NewFromConfig(cfg), ecr: ecr.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg), ssm: ssm.NewFromConfig(cfg),
 	}

@@ -1,11 +1,8 @@
 package provision
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
 )
@@ -13,15 +10,34 @@ import (
 // parking is where rules wait whose priority is about to be somebody else's.
 const parking = 40000
 
-// route gives the services' rules their priorities, the more specific pattern
-// first, and removes the rules of services that are gone. A rule is replaced
-// in one step, so that no request falls between two.
-func (p *Provisioner) route(ctx context.Context, shells []shell) error {
-	var want []gateway.Rule
+// rules returns the listener rules with their priorities, from 1: gRPC first,
+// whose patterns name one service each, then the routes in the manifests'
+// order, the more specific one first.
+func (p *Provisioner) rules(shells []shell) []gateway.Rule {
+	byName := map[string]shell{}
+	var rules []gateway.Rule
 	for _, s := range shells {
-		want = append(want, s.rules()...)
+		byName[s.service.Name] = s
+		if s.service.GRPC != nil {
+			rules = append(rules, s.rule(s.service.Name+"-"+grpcName, grpcName, "/"+s.service.GRPC.Service+"/*"))
+		}
 	}
-	rank(want)
+	for _, route := range p.work.Routes() {
+		if s, ok := byName[route.Service]; ok {
+			rules = append(rules, s.rule(s.service.Name+"-"+httpName+" "+route.Pattern, httpName, route.Pattern))
+		}
+	}
+	for i := range rules {
+		rules[i].Priority = i + 1
+	}
+	return rules
+}
+
+// route writes the listener rules and removes those of services and routes
+// that are gone. A rule is replaced in one step, so that no request falls
+// between two.
+func (p *Provisioner) route(ctx context.Context, shells []shell) error {
+	want := p.rules(shells)
 	have, err := p.admin.Rules(ctx)
 	if err != nil {
 		return fmt.Errorf("list listener rules: %w", err)
@@ -30,16 +46,16 @@ func (p *Provisioner) route(ctx context.Context, shells []shell) error {
 	for _, r := range want {
 		wanted[r.ID] = r.Priority
 	}
+	var gone []string
 	for i, r := range have {
-		priority, ok := wanted[r.ID]
-		switch {
-		case !ok:
-			err = p.admin.DeleteRule(ctx, r.ID)
-		case priority != r.Priority:
-			r.Priority = parking + i
-			err = p.admin.PutRule(ctx, r)
+		if wanted[r.ID] == r.Priority {
+			continue
 		}
-		if err != nil {
+		if _, ok := wanted[r.ID]; !ok {
+			gone = append(gone, r.ID)
+		}
+		r.Priority = parking + i
+		if err := p.admin.PutRule(ctx, r); err != nil {
 			return fmt.Errorf("move listener rule %s: %w", r.ID, err)
 		}
 	}
@@ -48,34 +64,10 @@ func (p *Provisioner) route(ctx context.Context, shells []shell) error {
 			return fmt.Errorf("put listener rule %s: %w", r.ID, err)
 		}
 	}
-	return nil
-}
-
-// rank orders rules by how much of a path their most general pattern fixes,
-// and numbers them from 1.
-func rank(rules []gateway.Rule) {
-	fixed := func(r gateway.Rule) int {
-		least := 1 << 30
-		for _, c := range r.Conditions {
-			for _, v := range c.Values {
-				least = min(least, literalLength(v))
-			}
+	for _, id := range gone {
+		if err := p.admin.DeleteRule(ctx, id); err != nil {
+			return fmt.Errorf("delete listener rule %s: %w", id, err)
 		}
-		return least
 	}
-	slices.SortStableFunc(rules, func(a, b gateway.Rule) int {
-		return cmp.Or(cmp.Compare(fixed(b), fixed(a)), cmp.Compare(a.ID, b.ID))
-	})
-	for i := range rules {
-		rules[i].Priority = i + 1
-	}
-}
-
-// literalLength is how many characters a pattern fixes before its first
-// wildcard; a pattern without one beats all of its length.
-func literalLength(pattern string) int {
-	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
-		return i
-	}
-	return len(pattern) + 1
+	return nil
 }

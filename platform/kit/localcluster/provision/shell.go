@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/contract"
@@ -62,20 +61,6 @@ func (s shell) databaseSecret() string {
 // secretName is the full name of a secret that the manifest lists.
 func (s shell) secretName(listed string) string { return "slipway/" + s.env.Name + "/" + listed }
 
-// secretVariable is the environment variable of a listed secret:
-// orders/webhook-key becomes ORDERS_WEBHOOK_KEY.
-func secretVariable(listed string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z':
-			return r - 'a' + 'A'
-		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
-			return r
-		}
-		return '_'
-	}, listed)
-}
-
 // targetGroupARN has the form of Elastic Load Balancing's, with an id that is
 // the same at every run.
 func (s shell) targetGroupARN(port string) string {
@@ -112,22 +97,13 @@ func (s shell) targetGroups() []gateway.TargetGroup {
 	return groups
 }
 
-// rules returns the listener rules without their priorities.
-func (s shell) rules() []gateway.Rule {
-	var rules []gateway.Rule
-	add := func(port string, conditions ...gateway.Condition) {
-		rules = append(rules, gateway.Rule{
-			ID: s.service.Name + "-" + port, Conditions: conditions,
-			Forward: []gateway.WeightedGroup{{TargetGroupARN: s.targetGroupARN(port), Weight: 100}},
-		})
+// rule sends what matches a path pattern to one of the service's target groups.
+func (s shell) rule(id, port, pattern string) gateway.Rule {
+	return gateway.Rule{
+		ID:         id,
+		Conditions: []gateway.Condition{{Field: gateway.PathPattern, Values: []string{pattern}}},
+		Forward:    []gateway.WeightedGroup{{TargetGroupARN: s.targetGroupARN(port), Weight: 100}},
 	}
-	if s.service.GRPC != nil {
-		add(grpcName, gateway.Condition{Field: gateway.PathPattern, Values: []string{"/" + s.service.GRPC.Service + "/*"}})
-	}
-	if s.service.HTTP != nil {
-		add(httpName, gateway.Condition{Field: gateway.PathPattern, Values: s.service.HTTP.Routes})
-	}
-	return rules
 }
 
 // environment returns the variables of the task's container.
@@ -227,7 +203,7 @@ func (s shell) template(secretARN map[string]string) taskDefinition {
 		container.Secrets = append(container.Secrets, secretVariant{"DATABASE_SECRET", secretARN[s.databaseSecret()]})
 	}
 	for _, listed := range s.service.Secrets {
-		container.Secrets = append(container.Secrets, secretVariant{secretVariable(listed), secretARN[s.secretName(listed)]})
+		container.Secrets = append(container.Secrets, secretVariant{manifest.SecretVariable(s.service.Name, listed), secretARN[s.secretName(listed)]})
 	}
 	return taskDefinition{
 		Family: s.family(), NetworkMode: "awsvpc", RequiresCompatibilities: []string{"FARGATE"},

@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+)
+
+type databases struct{ made map[string]string }
+
+func (d databases) Ensure(_ context.Context, name, password string) error {
+	if name == "taken" {
+		return errors.New("the name is reserved")
+	}
+	d.made[name] = password
+	return nil
+}
+
+func serve(t *testing.T) (databases, *Client, string) {
+	t.Helper()
+	gw, err := gateway.New(gateway.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(gw.Close)
+	db := databases{made: map[string]string{}}
+	info := daemon.Info{Token: "secret", PID: 7}
+	server := httptest.NewServer(NewHandler(Config{Info: info, Gateway: gw, Databases: db, Logger: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(server.Close)
+	info.Endpoint = server.URL
+	return db, NewClient(info), server.URL
+}
+
+func TestClientAndServerAgree(t *testing.T) {
+	ctx := t.Context()
+	db, client, _ := serve(t)
+	group := gateway.TargetGroup{ARN: "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/a/1", Name: "a"}
+	if err := client.PutTargetGroup(ctx, group); err != nil {
+		t.Fatal(err)
+	}
+	rule := gateway.Rule{
+		ID: "a-http /v1/a*", Priority: 3,
+		Conditions: []gateway.Condition{{Field: gateway.PathPattern, Values: []string{"/v1/a*"}}},
+		Forward:    []gateway.WeightedGroup{{TargetGroupARN: group.ARN, Weight: 1}},
+	}
+	if err := client.PutRule(ctx, rule); err != nil {
+		t.Fatal(err)
+	}
+	rules, err := client.Rules(ctx)
+	if err != nil || len(rules) != 1 || rules[0].ID != rule.ID {
+		t.Fatalf("Rules = %v, %v", rules, err)
+	}
+	if err := client.DeleteRule(ctx, rule.ID); err != nil {
+		t.Fatal(err)
+	}
+	if rules, err := client.Rules(ctx); err != nil || len(rules) != 0 {
+		t.Errorf("after DeleteRule: %v, %v", rules, err)
+	}
+	if err := client.PutDatabase(ctx, Database{Name: "a", Password: "p"}); err != nil || db.made["a"] != "p" {
+		t.Errorf("PutDatabase: %v, made %v", err, db.made)
+	}
+	if err := client.PutDatabase(ctx, Database{Name: "taken", Password: "p"}); err == nil || !strings.Contains(err.Error(), "reserved") {
+		t.Errorf("PutDatabase of a reserved name = %v, want the server's reason", err)
+	}
+}
+
+func TestOnlyHoldersOfTheTokenAreServed(t *testing.T) {
+	_, _, url := serve(t)
+	for name, header := range map[string]string{"none": "", "wrong": "Bearer wrong", "empty": "Bearer ", "other scheme": "Basic secret"} {
+		for _, call := range []struct{ method, path string }{
+			{http.MethodGet, daemon.StatusPath}, {http.MethodPut, targetGroupPath}, {http.MethodPut, rulePath},
+			{http.MethodGet, rulePath}, {http.MethodDelete, rulePath + "/x"}, {http.MethodPut, databasePath},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), call.method, url+call.path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", header)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s %s with token %s: %s, want 401", call.method, call.path, name, resp.Status)
+			}
+		}
+	}
+}
+
+func TestStatusKeepsTheTokenToItself(t *testing.T) {
+	_, client, _ := serve(t)
+	var info daemon.Info
+	if err := client.call(t.Context(), http.MethodGet, daemon.StatusPath, nil, &info); err != nil {
+		t.Fatal(err)
+	}
+	if info.PID != 7 || info.Token != "" {
+		t.Errorf("status = %+v, want the process id and no token", info)
+	}
+}
+
+func TestUnknownMembersAreRefused(t *testing.T) {
+	_, client, _ := serve(t)
+	err := client.call(t.Context(), http.MethodPut, databasePath, map[string]string{"name": "a", "pasword": "p"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "pasword") {
+		t.Errorf("a misspelt member = %v, want an error that names it", err)
+	}
+}
