@@ -87,7 +87,9 @@ func (s *session) rollOutAll(env manifest.Environment, info daemon.Info) error {
 			return err
 		}
 	}
-	return nil
+	return s.emit.For(env.Name, "").Run("wait for health", func(*event.Step) (string, error) {
+		return "every service answers", shells.Ready(s.ctx, names)
+	})
 }
 
 // welcome says where things are and what to try.

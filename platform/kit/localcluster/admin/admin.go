@@ -23,6 +23,7 @@ const Prefix = "/_slipway/"
 
 const (
 	targetGroupPath = Prefix + "target-group"
+	targetPath      = Prefix + "target"
 	rulePath        = Prefix + "rule"
 	databasePath    = Prefix + "database"
 	maxBody         = 1 << 20
@@ -34,6 +35,7 @@ type Gateway interface {
 	PutRule(r gateway.Rule) error
 	DeleteRule(id string) error
 	Rules() []gateway.Rule
+	Targets(groupARN string) map[string]gateway.TargetHealth
 }
 
 // Databases is the server on which services get their databases.
@@ -68,6 +70,9 @@ func NewHandler(cfg Config) http.Handler {
 	mux.HandleFunc("PUT "+targetGroupPath, accept(cfg.Logger, func(_ context.Context, tg gateway.TargetGroup) error {
 		return cfg.Gateway.PutTargetGroup(tg)
 	}))
+	mux.HandleFunc("GET "+targetPath, func(w http.ResponseWriter, r *http.Request) {
+		show(w, cfg.Gateway.Targets(r.URL.Query().Get("group")))
+	})
 	mux.HandleFunc("PUT "+rulePath, accept(cfg.Logger, func(_ context.Context, r gateway.Rule) error {
 		return cfg.Gateway.PutRule(r)
 	}))

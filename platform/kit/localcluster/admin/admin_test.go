@@ -45,6 +45,9 @@ func TestClientAndServerAgree(t *testing.T) {
 	if err := client.PutTargetGroup(ctx, group); err != nil {
 		t.Fatal(err)
 	}
+	if targets, err := client.Targets(ctx, group.ARN); err != nil || targets == nil || len(targets) != 0 {
+		t.Errorf("Targets = %v, %v, want none", targets, err)
+	}
 	rule := gateway.Rule{
 		ID: "a-http /v1/a*", Priority: 3,
 		Conditions: []gateway.Condition{{Field: gateway.PathPattern, Values: []string{"/v1/a*"}}},
@@ -76,7 +79,7 @@ func TestOnlyHoldersOfTheTokenAreServed(t *testing.T) {
 	for name, header := range map[string]string{"none": "", "wrong": "Bearer wrong", "empty": "Bearer ", "other scheme": "Basic secret"} {
 		for _, call := range []struct{ method, path string }{
 			{http.MethodGet, daemon.StatusPath}, {http.MethodPut, targetGroupPath}, {http.MethodPut, rulePath},
-			{http.MethodGet, rulePath}, {http.MethodDelete, rulePath + "/x"}, {http.MethodPut, databasePath},
+			{http.MethodGet, rulePath}, {http.MethodGet, targetPath}, {http.MethodDelete, rulePath + "/x"}, {http.MethodPut, databasePath},
 		} {
 			req, err := http.NewRequestWithContext(t.Context(), call.method, url+call.path, strings.NewReader("{}"))
 			if err != nil {

@@ -28,6 +28,13 @@ func (c *Client) PutTargetGroup(ctx context.Context, tg gateway.TargetGroup) err
 	return c.call(ctx, http.MethodPut, targetGroupPath, tg, nil)
 }
 
+// Targets returns the health of a target group's targets by their ids.
+func (c *Client) Targets(ctx context.Context, groupARN string) (map[string]gateway.TargetHealth, error) {
+	var targets map[string]gateway.TargetHealth
+	err := c.call(ctx, http.MethodGet, targetPath+"?group="+url.QueryEscape(groupARN), nil, &targets)
+	return targets, err
+}
+
 // PutRule creates or changes a listener rule.
 func (c *Client) PutRule(ctx context.Context, r gateway.Rule) error {
 	return c.call(ctx, http.MethodPut, rulePath, r, nil)
