@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"sync"
+	"syscall"
 )
 
 // Message is one line that a starting cluster writes to its starter. Exactly
@@ -105,4 +108,15 @@ func listen(r io.Reader, onStep func(Step)) (Info, error) {
 		return Info{}, fmt.Errorf("read the starting cluster's message: %w", err)
 	}
 	return Info{}, errEnded
+}
+
+// StarterReporter returns a reporter on the pipe that Start left to this
+// process, or one that drops everything when nobody did.
+func StarterReporter() *Reporter {
+	fd, err := strconv.Atoi(os.Getenv(PipeVariable))
+	if err != nil {
+		return NewReporter(nil)
+	}
+	syscall.CloseOnExec(fd)
+	return NewReporter(os.NewFile(uintptr(fd), "starter"))
 }

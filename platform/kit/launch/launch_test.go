@@ -1,0 +1,53 @@
+package launch
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func TestSingleDash(t *testing.T) {
+	tests := map[string]struct{ in, want []string }{
+		"an option behind a target":       {[]string{"deploy", "local", "catalog", "--plan"}, []string{"deploy", "local", "catalog", "-plan"}},
+		"an option with a value":          {[]string{"logs", "local", "all", "--since=5m"}, []string{"logs", "local", "all", "-since=5m"}},
+		"one dash stays":                  {[]string{"up", "-json"}, []string{"up", "-json"}},
+		"behind a bare double dash stays": {[]string{"x", "--", "--y"}, []string{"x", "--", "--y"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := SingleDash(tc.in); !slices.Equal(got, tc.want) {
+				t.Errorf("SingleDash(%q) = %q, want %q", tc.in, got, tc.want)
+			}
+		})
+	}
+}
+
+func TestRootIsFoundFromBelow(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"magefile.go", "go.work"} {
+		if err := os.WriteFile(filepath.Join(root, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	below := filepath.Join(root, "services", "catalog")
+	if err := os.MkdirAll(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(below)
+	if got, found := Root(); !found || filepath.Base(got) != filepath.Base(root) {
+		t.Errorf("Root = %q, %t; want %q", got, found, root)
+	}
+	t.Chdir(t.TempDir())
+	if got, found := Root(); found {
+		t.Errorf("outside of a checkout Root = %q", got)
+	}
+}
+
+func TestTargetsThatDoNotCompile(t *testing.T) {
+	err := Become(t.TempDir(), t.TempDir(), nil, func(string) int { return 1 })
+	if !errors.Is(err, ErrCompile) {
+		t.Errorf("Become = %v, want ErrCompile", err)
+	}
+}
