@@ -14,23 +14,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/slipway-dev/slipway/platform/kit/bench/subject"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/process"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/rootfs"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/starter"
 	"github.com/slipway-dev/slipway/platform/kit/release"
 )
 
-// The target group and the task that are started over and over.
 const (
-	groupARN  = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/bench/0000000000000000"
 	startGoal = 120 * time.Millisecond
 	// startLimit is when a start that does not get healthy ends the measurement.
 	startLimit = 20 * time.Second
@@ -54,18 +45,21 @@ func (b *bench) starts(ctx context.Context, w io.Writer, runs int) error {
 		return err
 	}
 	defer stop()
-	s, err := b.newStarter(made.Reference, url)
+	s, err := starter.New(starter.Config{
+		Dir: b.temp, Image: made.Reference, User: "AWS", Password: password, Clock: b.clock,
+		Environment: map[string]string{"DATABASE_URL": url, "DRAIN_DELAY": "0s"},
+	})
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.Close()
 	var bare, started []time.Duration
 	for round := range runs + 1 {
 		alone, err := b.bareStart(ctx, url)
 		if err != nil {
 			return err
 		}
-		took, err := s.start(ctx, round)
+		took, err := s.Start(ctx, round)
 		if err != nil {
 			return err
 		}
@@ -146,122 +140,3 @@ func (b *bench) bareStart(ctx context.Context, url string) (time.Duration, error
 	}
 	return 0, errors.New("start the program: it does not get ready")
 }
-
-// starter starts tasks as the embedded cluster does, without its scheduler.
-type starter struct {
-	bench   *bench
-	ref     string
-	url     string
-	gateway *gateway.Gateway
-	runtime *process.Runtime
-	healthy chan string
-	stopped chan string
-}
-
-func (b *bench) newStarter(ref, url string) (*starter, error) {
-	s := &starter{bench: b, ref: ref, url: url, healthy: make(chan string, 16), stopped: make(chan string, 16)}
-	var err error
-	s.gateway, err = gateway.New(gateway.Config{OnHealthChange: func(_, id string, h gateway.TargetHealth) {
-		if h.State == gateway.StateHealthy {
-			s.healthy <- id
-		}
-	}})
-	if err != nil {
-		return nil, err
-	}
-	err = s.gateway.PutTargetGroup(gateway.TargetGroup{
-		ARN: groupARN, Name: "bench", Protocol: gateway.HTTP,
-		HealthCheck: gateway.HealthCheck{Path: "/healthz", Interval: 2 * time.Second, Timeout: 2 * time.Second},
-	})
-	if err != nil {
-		return nil, err
-	}
-	images, err := rootfs.New(rootfs.Config{
-		Dir: filepath.Join(b.temp, "images"), Auth: &authn.Basic{Username: "AWS", Password: password},
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.runtime, err = process.New(process.Config{
-		Dir: filepath.Join(b.temp, "tasks"), Images: images, Secrets: noSecrets{}, Logs: noLogs{}, Report: s.report,
-	})
-	return s, err
-}
-
-// report registers a task that runs, as the scheduler does.
-func (s *starter) report(r task.Report) {
-	if r.Stopped() {
-		s.stopped <- r.TaskARN
-		return
-	}
-	for _, c := range r.Containers {
-		for _, p := range c.Ports {
-			if c.Status == task.StatusRunning && p.Name == "http" {
-				_ = s.gateway.Register(groupARN, gateway.Target{ID: r.TaskARN, Host: "127.0.0.1", Port: int(p.HostPort)})
-			}
-		}
-	}
-}
-
-func (s *starter) start(ctx context.Context, n int) (time.Duration, error) {
-	arn := "arn:aws:ecs:us-east-1:000000000000:task/bench/" + fmt.Sprintf("%032d", n)
-	began := s.bench.clock.Now()
-	if err := s.runtime.Start(ctx, s.spec(arn)); err != nil {
-		return 0, err
-	}
-	limit := s.bench.clock.After(startLimit)
-	select {
-	case <-s.healthy:
-	case <-s.stopped:
-		return 0, errors.New("start a task: it stopped at once")
-	case <-limit:
-		return 0, errors.New("start a task: it does not get healthy")
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	took := s.bench.clock.Since(began)
-	<-s.gateway.Deregister(groupARN, arn)
-	s.runtime.Stop(arn, nil)
-	<-s.stopped
-	return took, nil
-}
-
-func (s *starter) spec(arn string) task.Spec {
-	env := func(name, value string) types.KeyValuePair {
-		return types.KeyValuePair{Name: aws.String(name), Value: aws.String(value)}
-	}
-	mapping := func(name string, port int32) types.PortMapping {
-		return types.PortMapping{Name: aws.String(name), ContainerPort: aws.Int32(port)}
-	}
-	return task.Spec{
-		ARN: arn, ID: arn[strings.LastIndexByte(arn, '/')+1:], ClusterName: "bench",
-		Group: "service:" + service, CreatedAt: s.bench.clock.Now(),
-		Definition: types.TaskDefinition{Family: aws.String("bench"), ContainerDefinitions: []types.ContainerDefinition{{
-			Name: aws.String(service), Image: aws.String(s.ref), Essential: aws.Bool(true), User: aws.String("65532"),
-			Environment:  []types.KeyValuePair{env("DATABASE_URL", s.url), env("DRAIN_DELAY", "0s")},
-			PortMappings: []types.PortMapping{mapping("http", 8080), mapping("grpc", 9090)},
-		}}},
-	}
-}
-
-func (s *starter) close() {
-	_ = s.runtime.Close(context.Background())
-	s.gateway.Close()
-}
-
-type noSecrets struct{}
-
-// Resolve finds nothing: the task has no secrets.
-func (noSecrets) Resolve(context.Context, string) (string, error) {
-	return "", errors.New("there are no secrets")
-}
-
-type noLogs struct{}
-
-// Writer drops what the task writes.
-func (noLogs) Writer(string, string) io.WriteCloser { return discard{} }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-func (discard) Close() error                { return nil }
