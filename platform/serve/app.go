@@ -18,6 +18,10 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
+	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
+	"github.com/slipway-dev/slipway/platform/serve/internal/interceptor"
+	"github.com/slipway-dev/slipway/platform/serve/internal/probe"
+	"github.com/slipway-dev/slipway/platform/serve/internal/rest"
 )
 
 // App is a completed service: its configuration is valid, everything is
@@ -26,14 +30,14 @@ type App struct {
 	cfg       Config
 	log       *slog.Logger
 	pool      *pgxpool.Pool
-	ready     *readiness
-	validator *validator
+	ready     *probe.Readiness
+	validator *interceptor.Validator
 	builder   *Builder
 
 	public   *grpc.Server // the gRPC port
-	internal channel      // the gateway's way to the same methods
+	internal *rest.Loop   // the gateway's way to the same methods
 	http     *http.Server
-	fresh    *freshConns
+	fresh    *drain.Conns
 	stopping chan struct{} // closed when long streams must end
 }
 
@@ -53,7 +57,7 @@ func Complete(ctx context.Context, svc Service, environ map[string]string, logs 
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, log: newLogger(logs, cfg), validator: newValidator(), fresh: newFreshConns(), stopping: make(chan struct{})}
+	a := &App{cfg: cfg, log: newLogger(logs, cfg), validator: interceptor.NewValidator(), fresh: drain.NewConns(), stopping: make(chan struct{})}
 	if err := a.complete(ctx, svc); err != nil {
 		a.close(ctx)
 		return nil, err
@@ -76,8 +80,8 @@ func (a *App) complete(ctx context.Context, svc Service) error {
 		return fmt.Errorf("set up %s: %w", svc.Name, err)
 	}
 	a.builder = b
-	a.ready = newReadiness(b.checks, a.log)
-	if err := a.buildGRPC(svc.Name); err != nil {
+	a.ready = probe.NewReadiness(b.checks, a.log)
+	if err := a.buildGRPC(domainOf(svc)); err != nil {
 		return err
 	}
 	return a.buildHTTP(ctx, svc)
@@ -86,11 +90,16 @@ func (a *App) complete(ctx context.Context, svc Service) error {
 // buildGRPC makes the two gRPC servers. The gateway has one of its own so that
 // REST requests are answered while the public one already says goodbye.
 func (a *App) buildGRPC(domain string) error {
-	l := limits{unary: a.cfg.RequestTimeout, unaryMax: a.cfg.RequestTimeoutMax, stream: a.cfg.StreamTimeout}
-	options := append(chainOptions(chain(a.log, "grpc", domain, l, a.validator)),
+	chain := func(protocol string) []grpc.ServerOption {
+		return interceptor.Options(interceptor.Chain(interceptor.Config{
+			Log: a.log, Protocol: protocol, Domain: domain, Validator: a.validator,
+			Limits: interceptor.Limits{Unary: a.cfg.RequestTimeout, UnaryMax: a.cfg.RequestTimeoutMax, Stream: a.cfg.StreamTimeout},
+		}))
+	}
+	options := append(chain("grpc"),
 		grpc.MaxRecvMsgSize(a.cfg.MaxRequestBytes),
-		grpc.MaxHeaderListSize(uint32(a.cfg.MaxHeaderBytes)),
-		grpc.ConnectionTimeout(5*time.Second), // a silent connection must not hold up the drain
+		grpc.MaxHeaderListSize(uint32(a.cfg.MaxHeaderBytes)), //nolint:gosec // Validate bounds it
+		grpc.ConnectionTimeout(5*time.Second),                // a silent connection must not hold up the drain
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge:      a.cfg.MaxConnectionAge,
 			MaxConnectionAgeGrace: a.cfg.StreamTimeout,
@@ -101,17 +110,14 @@ func (a *App) buildGRPC(domain string) error {
 	)
 	a.public = grpc.NewServer(options...)
 	// JSON is larger than the message it holds, so the body's limit is enough here.
-	internal := grpc.NewServer(append(chainOptions(chain(a.log, "rest", domain, l, a.validator)),
-		grpc.MaxRecvMsgSize(2*a.cfg.MaxRequestBytes))...)
-	names := make(map[string]bool)
+	internal := grpc.NewServer(append(chain("rest"), grpc.MaxRecvMsgSize(2*a.cfg.MaxRequestBytes))...)
 	for _, r := range a.builder.registrations {
-		names[r.desc.ServiceName] = true
 		a.public.RegisterService(r.desc, r.impl)
 		internal.RegisterService(r.desc, r.impl)
 	}
-	healthpb.RegisterHealthServer(a.public, &health{ready: a.ready, services: names, stopping: a.stopping})
+	healthpb.RegisterHealthServer(a.public, probe.NewHealth(a.ready, a.builder.services(), a.stopping))
 	reflection.Register(a.public)
-	loop, err := newLoop(internal)
+	loop, err := rest.NewLoop(internal)
 	if err != nil {
 		return fmt.Errorf("connect gateway: %w", err)
 	}
@@ -119,17 +125,22 @@ func (a *App) buildGRPC(domain string) error {
 	return nil
 }
 
+// domainOf names who defines the reasons of a service's errors (AIP-193): a name
+// that is one in the world, not only among our services.
+func domainOf(svc Service) string { return svc.Name + ".slipway" }
+
 func (a *App) buildHTTP(ctx context.Context, svc Service) error {
-	problems := &httpErrors{domain: svc.Name}
-	mux := newGateway(problems)
-	if err := registerGateways(ctx, mux, a.internal, a.builder.gateways); err != nil {
-		return fmt.Errorf("register REST routes: %w", err)
+	mux := rest.NewMux(domainOf(svc))
+	for _, register := range a.builder.gateways {
+		if err := register(ctx, mux, a.internal); err != nil {
+			return fmt.Errorf("register REST routes: %w", err)
+		}
 	}
 	a.http = &http.Server{
-		Handler: &handler{
-			ready: a.ready, openAPI: svc.OpenAPI, api: mux, errors: problems, log: a.log,
-			bodyLimit: a.cfg.MaxRequestBytes, bodyTimeout: a.cfg.RequestTimeout,
-		},
+		Handler: rest.NewHandler(rest.Config{
+			Domain: domainOf(svc), OpenAPI: svc.OpenAPI, API: mux, Ready: a.ready, Log: a.log,
+			BodyLimit: a.cfg.MaxRequestBytes, BodyTimeout: a.cfg.RequestTimeout,
+		}),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute, // longer than a load balancer's 60 s, so that it closes first
 		MaxHeaderBytes:    a.cfg.MaxHeaderBytes,
@@ -169,7 +180,7 @@ func (a *App) listen(ctx context.Context, variable string, port int) (net.Listen
 // close releases what Complete made. Servers that never served need nothing.
 func (a *App) close(ctx context.Context) {
 	if a.internal != nil {
-		_ = a.internal.stop(ctx) // nothing runs any more
+		_ = a.internal.Stop(ctx) // nothing runs any more
 	}
 	if a.pool != nil {
 		a.pool.Close()

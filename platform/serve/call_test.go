@@ -204,7 +204,7 @@ func TestValidation(t *testing.T) {
 			reason = d.GetDomain() + "/" + d.GetReason()
 		}
 	}
-	if got := strings.Join(fields, ", "); st.Code() != codes.InvalidArgument || got != "text STRING_MIN_LEN, times INT32_GTE_LTE" || reason != "echo/INVALID_FIELDS" {
+	if got := strings.Join(fields, ", "); st.Code() != codes.InvalidArgument || got != "text STRING_MIN_LEN, times INT32_GTE_LTE" || reason != "echo.slipway/INVALID_FIELDS" {
 		t.Errorf("got %v, fields %q, reason %q", st, got, reason)
 	}
 	chat, err := client.Chat(t.Context())

@@ -189,7 +189,7 @@ func (c *Config) Validate() error {
 		c.RequestTimeout, c.RequestTimeoutMax)
 	add(c.StreamTimeout > 0, "STREAM_TIMEOUT: must be more than 0, is %v", c.StreamTimeout)
 	add(c.MaxRequestBytes >= 1024, "MAX_REQUEST_BYTES: must be at least 1024, is %d", c.MaxRequestBytes)
-	add(c.MaxHeaderBytes >= 4096, "MAX_HEADER_BYTES: must be at least 4096, is %d", c.MaxHeaderBytes)
+	add(c.MaxHeaderBytes >= 4096 && c.MaxHeaderBytes <= 1<<24, "MAX_HEADER_BYTES: must be from 4096 to 16777216, is %d", c.MaxHeaderBytes)
 	add(c.MaxConnectionAge >= time.Second, "GRPC_MAX_CONNECTION_AGE: must be at least 1s, is %v", c.MaxConnectionAge)
 	add(c.DrainDelay >= 0, "DRAIN_DELAY: must not be negative, is %v", c.DrainDelay)
 	add(c.ShutdownTimeout > c.DrainDelay, "SHUTDOWN_TIMEOUT: must be more than DRAIN_DELAY (%v), is %v",

@@ -35,9 +35,15 @@ const healthcheckTimeout = 3 * time.Second
 // environment and signals, and returns the exit code: 0 success, 1 failure, 2
 // wrong usage or configuration. SIGTERM and SIGINT drain; a second one kills.
 func Main(svc Service) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals) // before the drain begins, so that no second signal is lost
+		cancel()
+	}()
 	// gRPC's own log lines are not JSON and repeat what the interceptors log.
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	return Command{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.Run(ctx, svc)

@@ -76,7 +76,7 @@ func TestErrorKinds(t *testing.T) {
 			continue
 		}
 		info := fmt.Sprint(got.Details)
-		for _, part := range []string{"ECHO_REFUSED", "domain:echo", "shout:no", "field:text", "too loud", "retryDelay:1.500s"} {
+		for _, part := range []string{"ECHO_REFUSED", "domain:echo.slipway", "shout:no", "field:text", "too loud", "retryDelay:1.500s"} {
 			if !strings.Contains(info, part) {
 				t.Errorf("%v: the details lack %q: %s", kind, part, body)
 			}
@@ -106,13 +106,21 @@ func TestBadRequestsGetAStatus(t *testing.T) {
 		"empty body":        {post, "/v1/echo", "", "", 400, "INVALID_FIELDS"},
 		"wrong type":        {post, "/v1/echo", `{"text":5}`, "application/json", 400, "MALFORMED_REQUEST"},
 		"unknown field":     {post, "/v1/echo", `{"txet":"x"}`, "application/json", 400, "MALFORMED_REQUEST"},
-		"two values":        {post, "/v1/echo", `{"text":"x"} {"text":"y"}`, "application/json", 200, ""},
+		"two values":        {post, "/v1/echo", `{"text":"x"} {"text":"y"}`, "application/json", 400, "MALFORMED_REQUEST"},
+		"value and junk":    {post, "/v1/echo", `{"text":"x"}}`, "application/json", 400, "MALFORMED_REQUEST"},
+		"far behind":        {post, "/v1/echo", `{"text":"x"}` + strings.Repeat(" ", limit-20) + "!", "application/json", 400, "MALFORMED_REQUEST"},
+		"space behind":      {post, "/v1/echo", `{"text":"x"}` + strings.Repeat(" \n", limit/4), "application/json", 200, ""},
 		"number too big":    {post, "/v1/echo", `{"text":"x","times":99999999999}`, "application/json", 400, "MALFORMED_REQUEST"},
 		"invalid UTF-8":     {post, "/v1/echo", "{\"text\":\"\xff\xfe\"}", "application/json", 400, "MALFORMED_REQUEST"},
 		"deep nesting":      {post, "/v1/echo", strings.Repeat("[", limit-10), "application/json", 400, "MALFORMED_REQUEST"},
 		"too large":         {post, "/v1/echo", `{"text":"` + strings.Repeat("x", limit) + `"}`, "application/json", 413, "BODY_TOO_LARGE"},
 		"bad query":         {http.MethodGet, "/v1/echo/x?times=many", "", "", 400, "MALFORMED_REQUEST"},
-		"unknown query":     {http.MethodGet, "/v1/echo/x?nope=1", "", "", 200, ""},
+		"unknown query":     {http.MethodGet, "/v1/echo/x?nope=1", "", "", 400, "MALFORMED_REQUEST"},
+		"query within none": {http.MethodGet, "/v1/echo/x?times.nope=1", "", "", 400, "MALFORMED_REQUEST"},
+		"query of the path": {http.MethodGet, "/v1/echo/x?text=y", "", "", 400, "MALFORMED_REQUEST"},
+		"query of a body":   {post, "/v1/echo?times=2", `{"text":"x"}`, "application/json", 400, "MALFORMED_REQUEST"},
+		"query of a stream": {http.MethodGet, "/v1/echo/x:count?times=1&nope=1", "", "", 400, "MALFORMED_REQUEST"},
+		"known query":       {http.MethodGet, "/v1/echo/x?times=2&behave=", "", "", 200, ""},
 		"JSON of a kind":    {post, "/v1/echo", `{"text":"x"}`, "application/vnd.echo+json; charset=utf-8", 200, ""},
 		"bad timeout":       {post, "/v1/echo", `{"text":"x"}`, "application/json", 400, "MALFORMED_REQUEST"},
 	} {

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
-)
 
-// errDrainTimeout ends a process whose requests outlived SHUTDOWN_TIMEOUT.
-var errDrainTimeout = errors.New("drain: requests were still running after SHUTDOWN_TIMEOUT and were cut off")
+	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
+)
 
 // Serve serves on the listeners until ctx ends, then drains: readiness goes
 // false, requests are accepted for DRAIN_DELAY more, the listeners close, what
@@ -27,9 +24,9 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 	work, stopWork := context.WithCancel(background)
 	defer stopWork()
 
-	g.Go(a.internal.serve)
-	g.Go(func() error { return served("gRPC", a.public.Serve(a.fresh.listen(l.GRPC))) })
-	g.Go(func() error { return served("HTTP", a.http.Serve(a.fresh.listen(l.HTTP))) })
+	g.Go(a.internal.Serve)
+	g.Go(func() error { return drain.Served("gRPC", a.public.Serve(a.fresh.Listen(l.GRPC))) })
+	g.Go(func() error { return drain.Served("HTTP", a.http.Serve(a.fresh.Listen(l.HTTP))) })
 	for _, w := range a.builder.workers {
 		g.Go(func() error {
 			if err := w.run(work); err != nil && work.Err() == nil {
@@ -38,7 +35,7 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 			return nil
 		})
 	}
-	g.Go(func() error { a.ready.report(work); a.validator.warm(work, a.builder.registrations); return nil })
+	g.Go(func() error { a.ready.Report(work); a.validator.Warm(work, a.builder.services()); return nil })
 	g.Go(func() error {
 		delay := a.cfg.DrainDelay
 		select {
@@ -60,20 +57,12 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 	return nil
 }
 
-// served drops the errors that only say that the server was stopped.
-func served(name string, err error) error {
-	if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
-		return nil
-	}
-	return fmt.Errorf("serve %s: %w", name, err)
-}
-
 // drain stops the servers without losing an accepted request.
 func (a *App) drain(ctx context.Context, delay time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.ShutdownTimeout)
 	defer cancel()
 	start := time.Now()
-	a.ready.drain()
+	a.ready.Drain()
 	a.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("delay", delay))
 	if delay > 0 {
 		timer := time.NewTimer(delay)
@@ -81,35 +70,13 @@ func (a *App) drain(ctx context.Context, delay time.Duration) error {
 		<-timer.C // shorter than the timeout, by validation
 	}
 	close(a.stopping)
-	defer a.fresh.drain()()
+	defer a.fresh.CloseFresh()()
 	var g errgroup.Group
-	g.Go(func() error { return stopGRPC(ctx, a.public) })
-	g.Go(func() error {
-		if err := a.http.Shutdown(ctx); err != nil {
-			return errors.Join(errDrainTimeout, a.http.Close())
-		}
-		return nil
-	})
+	g.Go(func() error { return drain.GRPC(ctx, a.public) })
+	g.Go(func() error { return drain.HTTP(ctx, a.http) })
 	err := g.Wait()
 	// Nobody is left to call it, so this is quick unless the time is up.
-	err = errors.Join(err, a.internal.stop(ctx))
+	err = errors.Join(err, a.internal.Stop(ctx))
 	a.log.LogAttrs(ctx, slog.LevelInfo, "drained", slog.Duration("took", time.Since(start)))
 	return err
-}
-
-// stopGRPC lets calls end until ctx does, then cuts them off.
-func stopGRPC(ctx context.Context, s *grpc.Server) error {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.GracefulStop()
-	}()
-	select {
-	case <-stopped:
-		return nil
-	case <-ctx.Done():
-		s.Stop()
-		<-stopped
-		return errDrainTimeout
-	}
 }

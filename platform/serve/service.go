@@ -8,12 +8,14 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
+
+	"github.com/slipway-dev/slipway/platform/serve/internal/probe"
 )
 
 // Service describes one service to the runtime.
 type Service struct {
 	// Name is the service's name as in its manifest, e.g. "catalog". Required.
-	// It is also the default domain of the ErrorInfo of its errors.
+	// NAME.slipway is the default domain of the ErrorInfo of its errors.
 	Name string
 
 	// Setup registers the gRPC services, the REST routes and background work.
@@ -44,7 +46,7 @@ type Registrar func(ctx context.Context, mux *runtime.ServeMux, conn grpc.Client
 type Builder struct {
 	registrations []registration
 	gateways      []Registrar
-	checks        []check
+	checks        []probe.Check
 	workers       []worker
 	pool          *pgxpool.Pool
 	log           *slog.Logger
@@ -67,6 +69,15 @@ func (b *Builder) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	b.registrations = append(b.registrations, registration{desc: desc, impl: impl})
 }
 
+// services lists the full names of the gRPC services.
+func (b *Builder) services() []string {
+	names := make([]string, len(b.registrations))
+	for i, r := range b.registrations {
+		names[i] = r.desc.ServiceName
+	}
+	return names
+}
+
 // Gateway adds REST routes. Use the generated Register...HandlerClient with a
 // client made from conn.
 func (b *Builder) Gateway(register Registrar) { b.gateways = append(b.gateways, register) }
@@ -74,7 +85,7 @@ func (b *Builder) Gateway(register Registrar) { b.gateways = append(b.gateways, 
 // Ready adds a readiness check. The process is ready when every check returns
 // nil; its error is logged, not shown to the prober.
 func (b *Builder) Ready(name string, fn func(context.Context) error) {
-	b.checks = append(b.checks, check{name: name, fn: fn})
+	b.checks = append(b.checks, probe.Check{Name: name, Run: fn})
 }
 
 // Go adds background work that starts with the listeners. Its context ends

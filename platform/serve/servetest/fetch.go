@@ -119,7 +119,7 @@ func install(jar []byte, dir string) error {
 	if err != nil {
 		return fmt.Errorf("read zip: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // the server's user walks through
 		return fmt.Errorf("make cache folder: %w", err)
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "unpack-*")
@@ -127,7 +127,7 @@ func install(jar []byte, dir string) error {
 		return fmt.Errorf("make cache folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	if err := os.Chmod(tmp, 0o755); err != nil {
+	if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // the server's user walks through
 		return fmt.Errorf("open cache folder: %w", err)
 	}
 	names, err := fs.Glob(archive, "*.txz")
@@ -185,7 +185,7 @@ func extract(root *os.Root, head *tar.Header, content io.Reader) error {
 	case tar.TypeSymlink:
 		return root.Symlink(head.Linkname, name) //nolint:wrapcheck // as above
 	case tar.TypeReg:
-		file, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644|os.FileMode(head.Mode)&0o111)
+		file, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644|os.FileMode(head.Mode)&0o111) //nolint:gosec // a mode has few bits
 		if err != nil {
 			return err //nolint:wrapcheck // as above
 		}

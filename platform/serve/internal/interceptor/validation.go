@@ -1,4 +1,4 @@
-package serve
+package interceptor
 
 import (
 	"context"
@@ -13,23 +13,26 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/slipway-dev/slipway/platform/serve/errs"
+	"github.com/slipway-dev/slipway/platform/serve/internal/problem"
 )
 
-// validator checks messages against the rules in their proto. Compiling the
+// Validator checks messages against the rules in their proto. Compiling the
 // rules costs milliseconds, so it happens after start: in the background, or by
 // the first request if that comes sooner.
-type validator struct {
+type Validator struct {
 	make func() (protovalidate.Validator, error)
 }
 
-func newValidator() *validator {
-	return &validator{make: sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })}
+// NewValidator returns a validator whose rules are not compiled yet.
+func NewValidator() *Validator {
+	return &Validator{make: sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })}
 }
 
-// warm compiles the rules of every request the services take, until ctx ends.
-func (v *validator) warm(ctx context.Context, services []registration) {
-	for _, r := range services {
-		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(r.desc.ServiceName))
+// Warm compiles the rules of every request that the services, given by their
+// full names, take, until ctx ends.
+func (v *Validator) Warm(ctx context.Context, services []string) {
+	for _, name := range services {
+		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
 		service, ok := d.(protoreflect.ServiceDescriptor)
 		if err != nil || !ok {
 			continue
@@ -48,7 +51,7 @@ func (v *validator) warm(ctx context.Context, services []registration) {
 }
 
 // validate returns an errs.InvalidArgument that lists every violation.
-func (v *validator) validate(m proto.Message) error {
+func (v *Validator) validate(m proto.Message) error {
 	pv, err := v.make()
 	if err != nil {
 		return fmt.Errorf("make validator: %w", err)
@@ -71,7 +74,7 @@ func (v *validator) validate(m proto.Message) error {
 				out.Message = path + ": " + text
 			}
 		}
-		out.Fields = append(out.Fields, errs.Field{Path: path, Description: text, Reason: upperSnake(violation.Proto.GetRuleId())})
+		out.Fields = append(out.Fields, errs.Field{Path: path, Description: text, Reason: problem.UpperSnake(violation.Proto.GetRuleId())})
 	}
 	if more := len(invalid.Violations) - 1; more > 0 {
 		out.Message += fmt.Sprintf(" (and %d more)", more)
@@ -80,10 +83,10 @@ func (v *validator) validate(m proto.Message) error {
 }
 
 // validation refuses requests that break the rules of their proto.
-func validation(v *validator) interceptor {
-	return interceptor{
-		name: "validation",
-		unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+func validation(v *Validator) Interceptor {
+	return Interceptor{
+		Name: "validation",
+		Unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			if m, ok := req.(proto.Message); ok && !infrastructure(info.FullMethod) {
 				if err := v.validate(m); err != nil {
 					return nil, err
@@ -91,7 +94,7 @@ func validation(v *validator) interceptor {
 			}
 			return next(ctx, req)
 		},
-		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		Stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			if infrastructure(info.FullMethod) {
 				return next(srv, ss)
 			}
@@ -104,7 +107,7 @@ func validation(v *validator) interceptor {
 type validatedStream struct {
 	grpc.ServerStream
 
-	validator *validator
+	validator *Validator
 }
 
 // RecvMsg refuses an invalid message.

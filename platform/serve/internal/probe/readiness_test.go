@@ -1,4 +1,4 @@
-package serve
+package probe
 
 import (
 	"context"
@@ -14,7 +14,7 @@ func TestReadinessIsCachedBriefly(t *testing.T) {
 	now := time.Unix(0, 0)
 	calls := 0
 	var fail error
-	r := newReadiness([]check{{name: "database", fn: func(context.Context) error { calls++; return fail }}},
+	r := NewReadiness([]Check{{Name: "database", Run: func(context.Context) error { calls++; return fail }}},
 		slog.New(slog.DiscardHandler))
 	r.now = func() time.Time { return now }
 
@@ -31,12 +31,12 @@ func TestReadinessIsCachedBriefly(t *testing.T) {
 		{1, nil, 3, true},
 	} {
 		now, fail = now.Add(tc.after), tc.fail
-		if got := r.report(t.Context()); got.ready() != tc.ready || calls != tc.calls {
+		if got := r.Report(t.Context()); got.Ready() != tc.ready || calls != tc.calls {
 			t.Errorf("step %d: %+v after %d calls", step, got, calls)
 		}
 	}
-	r.drain()
-	if got := r.report(t.Context()); got.Status != statusDraining || calls != 3 {
+	r.Drain()
+	if got := r.Report(t.Context()); got.Status != statusDraining || calls != 3 {
 		t.Errorf("draining: %+v after %d calls", got, calls)
 	}
 }
@@ -45,7 +45,7 @@ func TestReadinessAsksOnceForManyProbers(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	calls := 0
-	r := newReadiness([]check{{name: "slow", fn: func(ctx context.Context) error {
+	r := NewReadiness([]Check{{Name: "slow", Run: func(ctx context.Context) error {
 		mu.Lock()
 		defer mu.Unlock()
 		calls++
@@ -56,7 +56,7 @@ func TestReadinessAsksOnceForManyProbers(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if !r.report(gone).ready() {
+			if !r.Report(gone).Ready() {
 				t.Error("not ready")
 			}
 		})

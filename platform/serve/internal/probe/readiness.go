@@ -1,4 +1,6 @@
-package serve
+// Package probe answers whether the process may take requests, to load balancers
+// over HTTP and to gRPC's health clients.
+package probe
 
 import (
 	"context"
@@ -16,19 +18,20 @@ const (
 	checkTimeout = 2 * time.Second
 )
 
-// check is one thing that must work before the process takes requests.
-type check struct {
-	name string
-	fn   func(context.Context) error
+// Check is one thing that must work before the process takes requests.
+type Check struct {
+	Name string
+	Run  func(context.Context) error
 }
 
-// report is the answer to a probe.
-type report struct {
+// Report is the answer to a probe.
+type Report struct {
 	Status string            `json:"status"` // ready, unready, draining
 	Checks map[string]string `json:"checks,omitempty"`
 }
 
-func (r report) ready() bool { return r.Status == statusReady }
+// Ready reports whether requests may come.
+func (r Report) Ready() bool { return r.Status == statusReady }
 
 const (
 	statusReady    = "ready"
@@ -36,28 +39,29 @@ const (
 	statusDraining = "draining"
 )
 
-// readiness answers probes. It runs the checks at most once per TTL, however
+// Readiness answers probes. It runs the checks at most once per TTL, however
 // many probers ask.
-type readiness struct {
-	checks   []check
+type Readiness struct {
+	checks   []Check
 	log      *slog.Logger
 	now      func() time.Time
 	draining atomic.Bool
 
 	mu   sync.Mutex
-	last report
+	last Report
 	till time.Time
 }
 
-func newReadiness(checks []check, log *slog.Logger) *readiness {
-	return &readiness{checks: checks, log: log, now: time.Now}
+// NewReadiness has the checks run for the first prober that asks.
+func NewReadiness(checks []Check, log *slog.Logger) *Readiness {
+	return &Readiness{checks: checks, log: log, now: time.Now}
 }
 
-// report runs the checks unless a recent answer stands. A prober that goes away
+// Report runs the checks unless a recent answer stands. A prober that goes away
 // does not spoil the answer for the others.
-func (r *readiness) report(ctx context.Context) report {
+func (r *Readiness) Report(ctx context.Context) Report {
 	if r.draining.Load() {
-		return report{Status: statusDraining}
+		return Report{Status: statusDraining}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,9 +70,9 @@ func (r *readiness) report(ctx context.Context) report {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 	defer cancel()
-	next := report{Status: statusReady}
+	next := Report{Status: statusReady}
 	for _, c := range r.checks {
-		err := c.fn(ctx)
+		err := c.Run(ctx)
 		if err == nil {
 			continue
 		}
@@ -76,13 +80,13 @@ func (r *readiness) report(ctx context.Context) report {
 			next.Checks = make(map[string]string)
 		}
 		next.Status = statusUnready
-		next.Checks[c.name] = "does not answer"
-		if r.last.Checks[c.name] == "" {
-			r.log.LogAttrs(ctx, slog.LevelWarn, "readiness check fails", slog.String("check", c.name), slog.Any("error", err))
+		next.Checks[c.Name] = "does not answer"
+		if r.last.Checks[c.Name] == "" {
+			r.log.LogAttrs(ctx, slog.LevelWarn, "readiness check fails", slog.String("check", c.Name), slog.Any("error", err))
 		}
 	}
 	ttl := readyTTL
-	if !next.ready() {
+	if !next.Ready() {
 		ttl = unreadyTTL
 	} else if r.last.Status == statusUnready {
 		r.log.LogAttrs(ctx, slog.LevelInfo, "ready again")
@@ -91,19 +95,27 @@ func (r *readiness) report(ctx context.Context) report {
 	return next
 }
 
-// drain makes every later answer "draining".
-func (r *readiness) drain() { r.draining.Store(true) }
+// Drain makes every later answer "draining".
+func (r *Readiness) Drain() { r.draining.Store(true) }
+
+// Draining reports whether Drain was called.
+func (r *Readiness) Draining() bool { return r.draining.Load() }
 
 // ServeHTTP answers /healthz: 200 when ready, else 503 with the reason. What a
 // check said is in the log only; the answer names no host and no user.
-func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	rep := r.report(req.Context())
+func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	rep := r.Report(req.Context())
 	code := http.StatusOK
-	if !rep.ready() {
+	if !rep.Ready() {
 		code = http.StatusServiceUnavailable
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, code, rep)
+}
+
+// Alive answers /livez: a process that answers at all is alive.
+func Alive(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, Report{Status: "alive"})
 }
 
 // writeJSON answers with the value; a client that is gone is nobody's error.

@@ -1,4 +1,4 @@
-package serve
+package problem
 
 import (
 	"strings"
@@ -8,11 +8,11 @@ import (
 
 // reasonOf is the code in UPPER_SNAKE_CASE, the reason of an error that gives
 // none of its own.
-func reasonOf(code codes.Code) string { return upperSnake(code.String()) }
+func reasonOf(code codes.Code) string { return UpperSnake(code.String()) }
 
-// upperSnake writes NotFound, string.min_len and the like as NOT_FOUND and
+// UpperSnake writes NotFound, string.min_len and the like as NOT_FOUND and
 // STRING_MIN_LEN.
-func upperSnake(s string) string {
+func UpperSnake(s string) string {
 	var b strings.Builder
 	for i, r := range s {
 		switch {

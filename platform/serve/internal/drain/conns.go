@@ -1,4 +1,4 @@
-package serve
+package drain
 
 import (
 	"net"
@@ -11,25 +11,25 @@ import (
 // drain.
 const freshGrace = 25 * time.Millisecond
 
-// freshConns tracks accepted connections that have not sent a byte. Clients open
+// Conns tracks accepted connections that have not sent a byte. Clients open
 // spare ones and load balancers probe ports; http.Server.Shutdown waits 5 s for
 // each (go.dev/issue/22682) and grpc.Server.GracefulStop for the handshake. The
 // drain closes them sooner.
-type freshConns struct {
+type Conns struct {
 	mu   sync.Mutex
 	open map[*freshConn]struct{}
 }
 
-func newFreshConns() *freshConns { return &freshConns{open: make(map[*freshConn]struct{})} }
+func NewConns() *Conns { return &Conns{open: make(map[*freshConn]struct{})} }
 
-// listen tracks the listener's connections.
-func (f *freshConns) listen(l net.Listener) net.Listener {
+// Listen tracks the listener's connections.
+func (f *Conns) Listen(l net.Listener) net.Listener {
 	return &freshListener{Listener: l, conns: f}
 }
 
-// drain closes the connections that are still fresh after the grace. The
+// CloseFresh closes the connections that are still fresh after the grace. The
 // function it returns cancels that.
-func (f *freshConns) drain() (stop func()) {
+func (f *Conns) CloseFresh() (stop func()) {
 	timer := time.AfterFunc(freshGrace, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -40,7 +40,7 @@ func (f *freshConns) drain() (stop func()) {
 	return func() { timer.Stop() }
 }
 
-func (f *freshConns) forget(c *freshConn) {
+func (f *Conns) forget(c *freshConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.open, c)
@@ -49,7 +49,7 @@ func (f *freshConns) forget(c *freshConn) {
 type freshListener struct {
 	net.Listener
 
-	conns *freshConns
+	conns *Conns
 }
 
 // Accept registers the connection as fresh.
@@ -69,7 +69,7 @@ func (l *freshListener) Accept() (net.Conn, error) {
 type freshConn struct {
 	net.Conn
 
-	conns *freshConns
+	conns *Conns
 	used  atomic.Bool
 }
 

@@ -1,4 +1,6 @@
-package serve
+// Package problem turns errors into the statuses that callers see: one code,
+// one reason, and nothing that was not meant for them.
+package problem
 
 import (
 	"context"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
 	"github.com/slipway-dev/slipway/platform/serve/errs"
+	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
 )
 
 // codeOf is the gRPC code of each kind. The HTTP status follows from the code
@@ -53,8 +56,8 @@ func codeOf(kind errs.Kind) codes.Code {
 	}
 }
 
-// scrubbed is all that callers learn of an error nobody classed.
-const scrubbed = "internal error; the server's log has the cause under this request id"
+// Scrubbed is all that callers learn of an error nobody classed.
+const Scrubbed = "internal error; the server's log has the cause under this request id"
 
 // statusError is what crosses the wire, with the cause kept for the log.
 type statusError struct {
@@ -71,15 +74,23 @@ func (e *statusError) GRPCStatus() *status.Status { return e.status }
 // Unwrap gives the cause to the log.
 func (e *statusError) Unwrap() error { return e.cause }
 
-// translate turns what a handler returned into a status that is fit for
-// callers: a classed error with its details, a context's end, a database out of
+// Cause is the text for the log: what lies behind the status.
+func Cause(err error) string {
+	if e, ok := errors.AsType[*statusError](err); ok && e.cause != nil {
+		return e.cause.Error()
+	}
+	return err.Error()
+}
+
+// Translate turns what a handler returned into a status that is fit for
+// callers, under the service's domain: a classed error with its details, a context's end, a database out of
 // reach; all else becomes INTERNAL with nothing of its text.
-func translate(ctx context.Context, err error, domain string) error {
+func Translate(ctx context.Context, err error, domain string) error {
 	if err == nil {
 		return nil
 	}
 	if e, ok := errors.AsType[*errs.Error](err); ok && codeOf(e.Kind) != codes.Internal {
-		return &statusError{status: statusOf(e, domain), cause: err}
+		return &statusError{status: StatusOf(e, domain), cause: err}
 	}
 	// The status inside a wrapped error, not status.FromError: that one would
 	// put the wrapping's text into the message.
@@ -87,19 +98,19 @@ func translate(ctx context.Context, err error, domain string) error {
 		error
 		GRPCStatus() *status.Status
 	}](err); ok && !opaque(s.GRPCStatus().Code()) {
-		return &statusError{status: withInfo(s.GRPCStatus(), domain), cause: err}
+		return &statusError{status: WithInfo(s.GRPCStatus(), domain), cause: err}
 	}
 	known := contextError(err)
 	if known == nil {
 		known = database.Classify(err)
 	}
 	if known == nil {
-		known = &errs.Error{Kind: errs.Internal, Reason: "INTERNAL", Message: scrubbed}
-		if id := RequestID(ctx); id != "" {
+		known = &errs.Error{Kind: errs.Internal, Reason: "INTERNAL", Message: Scrubbed}
+		if id := requestid.From(ctx); id != "" {
 			known = known.With("requestId", id)
 		}
 	}
-	return &statusError{status: statusOf(known, domain), cause: err}
+	return &statusError{status: StatusOf(known, domain), cause: err}
 }
 
 // opaque codes carry texts that were not written for callers.
@@ -118,9 +129,9 @@ func contextError(err error) *errs.Error {
 	}
 }
 
-// statusOf gives the error its code and details (AIP-193): ErrorInfo always,
+// StatusOf gives the error its code and details (AIP-193): ErrorInfo always,
 // BadRequest for fields, RetryInfo for a pause.
-func statusOf(e *errs.Error, domain string) *status.Status {
+func StatusOf(e *errs.Error, domain string) *status.Status {
 	if e.Domain != "" {
 		domain = e.Domain
 	}
@@ -149,8 +160,8 @@ func statusOf(e *errs.Error, domain string) *status.Status {
 	return attach(status.New(code, message), details...)
 }
 
-// withInfo adds the ErrorInfo that a hand-made status lacks.
-func withInfo(st *status.Status, domain string) *status.Status {
+// WithInfo adds the ErrorInfo that a hand-made status lacks.
+func WithInfo(st *status.Status, domain string) *status.Status {
 	if slices.ContainsFunc(st.Details(), func(d any) bool { _, ok := d.(*errdetails.ErrorInfo); return ok }) {
 		return st
 	}

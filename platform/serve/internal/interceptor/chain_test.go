@@ -1,4 +1,4 @@
-package serve
+package interceptor
 
 import (
 	"log/slog"
@@ -7,16 +7,16 @@ import (
 )
 
 // TestChainKeepsItsOrder is the golden list of interceptors. A change here is a
-// change for every service: see chain for what each place means.
+// change for every service: see Chain for what each place means.
 func TestChainKeepsItsOrder(t *testing.T) {
 	t.Parallel()
 	const want = "request_id > logging > errors > recovery > deadline > validation"
 	var names []string
-	for _, in := range chain(slog.New(slog.DiscardHandler), "grpc", "x", limits{}, newValidator()) {
-		if in.unary == nil || in.stream == nil {
-			t.Errorf("interceptor %s does not cover unary calls and streams", in.name)
+	for _, in := range Chain(Config{Log: slog.New(slog.DiscardHandler), Protocol: "grpc", Domain: "x", Validator: NewValidator()}) {
+		if in.Unary == nil || in.Stream == nil {
+			t.Errorf("interceptor %s does not cover unary calls and streams", in.Name)
 		}
-		names = append(names, in.name)
+		names = append(names, in.Name)
 	}
 	if got := strings.Join(names, " > "); got != want {
 		t.Errorf("chain is\n  %s\nwant\n  %s", got, want)

@@ -1,4 +1,4 @@
-package serve
+package probe
 
 import (
 	"context"
@@ -12,18 +12,27 @@ import (
 
 const watchInterval = time.Second
 
-// health is the gRPC health service. Its status follows readiness, for the
+// Health is the gRPC health service. Its status follows readiness, for the
 // whole server ("") and for every registered service alike.
-type health struct {
+type Health struct {
 	healthpb.UnimplementedHealthServer
 
-	ready    *readiness
+	ready    *Readiness
 	services map[string]bool
 	stopping <-chan struct{} // closed when streams must end
 }
 
+// NewHealth answers for the named services. Watches end when stopping is closed.
+func NewHealth(ready *Readiness, services []string, stopping <-chan struct{}) *Health {
+	h := &Health{ready: ready, services: make(map[string]bool, len(services)), stopping: stopping}
+	for _, name := range services {
+		h.services[name] = true
+	}
+	return h
+}
+
 // Check answers with the status now.
-func (h *health) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+func (h *Health) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	if !h.knows(req.GetService()) {
 		return nil, status.Error(codes.NotFound, "unknown service") //nolint:wrapcheck // the protocol's answer
 	}
@@ -31,7 +40,7 @@ func (h *health) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*
 }
 
 // List answers with the status of every service.
-func (h *health) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
+func (h *Health) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	now := h.status(ctx)
 	all := map[string]*healthpb.HealthCheckResponse{"": {Status: now}}
 	for name := range h.services {
@@ -41,7 +50,7 @@ func (h *health) List(ctx context.Context, _ *healthpb.HealthListRequest) (*heal
 }
 
 // Watch sends the status and each change of it, until the drain.
-func (h *health) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+func (h *Health) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	last := healthpb.HealthCheckResponse_UNKNOWN
@@ -66,10 +75,10 @@ func (h *health) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStrea
 	}
 }
 
-func (h *health) knows(service string) bool { return service == "" || h.services[service] }
+func (h *Health) knows(service string) bool { return service == "" || h.services[service] }
 
-func (h *health) status(ctx context.Context) healthpb.HealthCheckResponse_ServingStatus {
-	if h.ready.report(ctx).ready() {
+func (h *Health) status(ctx context.Context) healthpb.HealthCheckResponse_ServingStatus {
+	if h.ready.Report(ctx).Ready() {
 		return healthpb.HealthCheckResponse_SERVING
 	}
 	return healthpb.HealthCheckResponse_NOT_SERVING

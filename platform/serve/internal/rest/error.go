@@ -1,4 +1,4 @@
-package serve
+package rest
 
 import (
 	"context"
@@ -13,21 +13,22 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/slipway-dev/slipway/platform/serve/errs"
+	"github.com/slipway-dev/slipway/platform/serve/internal/problem"
 )
 
-// httpErrors writes every error of the REST side in one form: google.rpc.Status
+// failures writes every error of the REST side in one form: google.rpc.Status
 // as JSON, {"code","message","details"}, under the right HTTP status.
-type httpErrors struct {
+type failures struct {
 	domain string
 }
 
 // fromGateway answers an error of a call, or of the gateway before the call.
-func (h *httpErrors) fromGateway(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+func (h *failures) fromGateway(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
 	x := exchangeOf(ctx)
 	st := status.Convert(err)
 	switch {
 	case x.reached.Load():
-		h.write(w, runtime.HTTPStatusFromCode(st.Code()), withInfo(st, h.domain))
+		h.write(w, runtime.HTTPStatusFromCode(st.Code()), problem.WithInfo(st, h.domain))
 	case x.tooLarge.Load():
 		h.tooLarge(w, x.limit)
 	case x.slow.Load():
@@ -39,7 +40,7 @@ func (h *httpErrors) fromGateway(ctx context.Context, _ *runtime.ServeMux, _ run
 }
 
 // fromRouting answers a request that no route takes.
-func (h *httpErrors) fromRouting(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+func (h *failures) fromRouting(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
 	switch code {
 	case http.StatusNotFound:
 		h.refuse(w, code, errs.Newf(errs.NotFound, "ROUTE_NOT_FOUND", "there is no route %s", r.URL.EscapedPath()))
@@ -50,18 +51,18 @@ func (h *httpErrors) fromRouting(_ context.Context, _ *runtime.ServeMux, _ runti
 	}
 }
 
-func (h *httpErrors) tooLarge(w http.ResponseWriter, limit int) {
+func (h *failures) tooLarge(w http.ResponseWriter, limit int) {
 	h.refuse(w, http.StatusRequestEntityTooLarge,
 		errs.Newf(errs.InvalidArgument, "BODY_TOO_LARGE", "the request body is larger than %d bytes", limit).
 			With("limitBytes", strconv.Itoa(limit)))
 }
 
 // refuse answers without having reached a method.
-func (h *httpErrors) refuse(w http.ResponseWriter, code int, e *errs.Error) {
-	h.write(w, code, statusOf(e, h.domain))
+func (h *failures) refuse(w http.ResponseWriter, code int, e *errs.Error) {
+	h.write(w, code, problem.StatusOf(e, h.domain))
 }
 
-func (h *httpErrors) write(w http.ResponseWriter, code int, st *status.Status) {
+func (h *failures) write(w http.ResponseWriter, code int, st *status.Status) {
 	body, err := protojson.Marshal(st.Proto())
 	if err != nil { // a detail of a type this binary does not know
 		body, _ = protojson.Marshal(status.New(st.Code(), st.Message()).Proto())
@@ -79,5 +80,5 @@ func (h *httpErrors) write(w http.ResponseWriter, code int, st *status.Status) {
 		}
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(body) //nolint:gosec // JSON with nosniff; a client that is gone is nobody's error
+	_, _ = w.Write(body) // a client that is gone is nobody's error
 }

@@ -1,0 +1,54 @@
+// Package requestid is the id that follows one request through logs, errors and
+// answers.
+package requestid
+
+import (
+	"context"
+	"crypto/rand"
+)
+
+// Key is the id's metadata key in gRPC, Header its header in HTTP.
+const (
+	Key    = "x-request-id"
+	Header = "X-Request-ID"
+)
+
+// maxLength is how long a caller's id may be, in bytes.
+const maxLength = 128
+
+type contextKey struct{}
+
+// From is the id of the request ctx belongs to, empty outside of one.
+func From(ctx context.Context) string {
+	id, _ := ctx.Value(contextKey{}).(string)
+	return id
+}
+
+// With puts the id into the context.
+func With(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, contextKey{}, id)
+}
+
+// Or is the given id if it is sane, else a new one.
+func Or(given string) string {
+	if sane(given) {
+		return given
+	}
+	return rand.Text()
+}
+
+// sane accepts what is safe to log and to send back.
+func sane(id string) bool {
+	if id == "" || len(id) > maxLength {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9',
+			c == '-', c == '_', c == '.', c == ':', c == '=', c == '/', c == '+':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,89 @@
+package rest
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
+)
+
+// The headers that pass from HTTP to gRPC and back; all others stop here.
+// Authorization and X-Forwarded-* pass by the gateway's own rule.
+var (
+	requestHeaders = map[string]string{
+		"X-Request-Id":    requestid.Key,
+		"Idempotency-Key": "idempotency-key",
+		"If-Match":        "if-match",
+		"If-None-Match":   "if-none-match",
+		"Accept-Language": "accept-language",
+		"Traceparent":     "traceparent",
+		"Tracestate":      "tracestate",
+		"Baggage":         "baggage",
+		"X-Amzn-Trace-Id": "x-amzn-trace-id",
+	}
+	responseHeaders = map[string]string{
+		"etag":          "ETag",
+		"location":      "Location",
+		"cache-control": "Cache-Control",
+		"retry-after":   "Retry-After",
+	}
+)
+
+// NewMux makes the REST side, whose errors have the domain. JSON is proto3 JSON
+// with lowerCamelCase names and default values written out; unknown fields and
+// unknown query parameters in a request are an error.
+func NewMux(domain string) *runtime.ServeMux {
+	errors := &failures{domain: domain}
+	return runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &marshaler{runtime.JSONPb{
+			MarshalOptions:   protojson.MarshalOptions{EmitDefaultValues: true},
+			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
+		}}),
+		runtime.WithMiddlewares(noteRoute),
+		runtime.WithIncomingHeaderMatcher(func(key string) (string, bool) {
+			name, ok := requestHeaders[key]
+			return name, ok
+		}),
+		runtime.WithOutgoingHeaderMatcher(func(key string) (string, bool) {
+			name, ok := responseHeaders[strings.ToLower(key)]
+			return name, ok
+		}),
+		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithErrorHandler(errors.fromGateway),
+		runtime.WithRoutingErrorHandler(errors.fromRouting),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+	)
+}
+
+// noteRoute notes the request as the route's generated code sees it.
+func noteRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
+		x := exchangeOf(r.Context())
+		x.request, x.path = r, path
+		next(w, r, path)
+	}
+}
+
+// marshaler is proto3 JSON whose decoder tells the body where a message ends.
+type marshaler struct{ runtime.JSONPb }
+
+// NewDecoder reads messages from a request's body.
+func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
+	decoder := m.JSONPb.NewDecoder(r)
+	b, fromUs := r.(*body)
+	wrapper, buffered := decoder.(runtime.DecoderWrapper)
+	if !fromUs || !buffered {
+		return decoder
+	}
+	return runtime.DecoderFunc(func(v any) error {
+		b.ended, b.extra = false, false
+		err := decoder.Decode(v)
+		b.end(wrapper.Buffered())
+		return err //nolint:wrapcheck // the gateway compares it with io.EOF
+	})
+}
