@@ -20,6 +20,7 @@ type Conns struct {
 	open map[*freshConn]struct{}
 }
 
+// NewConns returns an empty set.
 func NewConns() *Conns { return &Conns{open: make(map[*freshConn]struct{})} }
 
 // Listen tracks the listener's connections.
