@@ -90,7 +90,13 @@ func program(ctx context.Context, name string, without State, next string, args 
 		}
 		return Finding{name, without, "not found", next}
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	text := strings.TrimSpace(string(out))
+	for line := range strings.Lines(text) { // there may be warnings before it
+		if strings.Contains(strings.ToLower(line), name) {
+			return Finding{name, OK, strings.TrimSpace(line), ""}
+		}
+	}
+	first, _, _ := strings.Cut(text, "\n")
 	return Finding{name, OK, first, ""}
 }
 
@@ -155,8 +161,10 @@ func ports(ctx context.Context, root string, work *manifest.Workspace) Report {
 		case ours:
 			r = append(r, Finding{name, OK, p.name + ": the running cluster's", ""})
 		default:
-			r = append(r, Finding{name, Missing, p.name + ": " + err.Error(),
-				"end the program that listens there, or change ports." + p.name + " in platform/environments/local.yaml"})
+			r = append(r, Finding{
+				name, Missing, p.name + ": " + err.Error(),
+				"end the program that listens there, or change ports." + p.name + " in platform/environments/local.yaml",
+			})
 		}
 	}
 	return r

@@ -242,8 +242,12 @@ func (c *Cluster) compile(ctx context.Context) (program, build string, err error
 	return program, build, err
 }
 
-// stopLimit is how long a cluster may take to end in good order.
-const stopLimit = 30 * time.Second
+const (
+	// stopLimit is how long a cluster may take to end in good order.
+	stopLimit = 30 * time.Second
+	// killLimit is how long the system may take to end a killed one.
+	killLimit = 5 * time.Second
+)
 
 // stop ends a cluster's process: in good order, or by force when it hangs, from
 // which its state, its tasks and its databases recover.
@@ -256,6 +260,11 @@ func (c *Cluster) stop(ctx context.Context, pid int) error {
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("kill cluster process %d: %w", pid, err)
+	}
+	limit, cancel = context.WithTimeout(ctx, killLimit)
+	defer cancel()
+	if err := daemon.Stop(limit, daemon.Info{PID: pid}); err != nil { // waits for its end, and with it the lock's
+		return err
 	}
 	_, err = c.sweep(ctx)
 	return err
