@@ -36,6 +36,8 @@ func (e *NotReadyError) Next() string { return "go tool mage logs " + e.Environm
 func (p *Provisioner) Ready(ctx context.Context, services []string) error {
 	limit, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
 	for _, name := range services {
 		s, err := p.shell(name)
 		if err != nil {
@@ -54,7 +56,7 @@ func (p *Provisioner) Ready(ctx context.Context, services []string) error {
 				return ctx.Err()
 			case <-limit.Done():
 				return &NotReadyError{Environment: p.env.Name, Service: name, Healthy: healthy, Desired: desired}
-			case <-time.After(readyPoll):
+			case <-tick.C:
 			}
 		}
 	}
