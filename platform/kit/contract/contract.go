@@ -146,9 +146,14 @@ func (c Contract) Encode() ([]byte, error) {
 func (c Contract) validate() error {
 	var errs []error
 	for _, required := range []struct{ name, value string }{
-		{"environment", c.Environment}, {"service", c.Service}, {"cluster", c.Cluster},
-		{"ecs_service", c.ECSService}, {"family", c.Family}, {"repository", c.Repository},
-		{"container", c.Container}, {"log_group", c.LogGroup},
+		{"environment", c.Environment},
+		{"service", c.Service},
+		{"cluster", c.Cluster},
+		{"ecs_service", c.ECSService},
+		{"family", c.Family},
+		{"repository", c.Repository},
+		{"container", c.Container},
+		{"log_group", c.LogGroup},
 	} {
 		if required.value == "" {
 			errs = append(errs, fmt.Errorf("%s is missing", required.name))

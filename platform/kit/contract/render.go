@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -61,7 +62,7 @@ func (c Contract) render(r Release) (json.RawMessage, error) {
 	for _, item := range containers {
 		container, ok := item.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("read template: a container definition is not an object")
+			return nil, errors.New("read template: a container definition is not an object")
 		}
 		if container["image"] == Placeholder {
 			container["image"] = r.Image

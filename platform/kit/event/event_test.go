@@ -31,9 +31,11 @@ func payloads() []event.Payload {
 		event.TaskStopped{Task: "t", Revision: "f:1", Code: "c", Reason: "r", Containers: []event.ContainerStopped{{Name: "n", ExitCode: &code, Reason: "r"}}},
 		event.LogLine{At: at, Task: "t", Message: "m", Wanted: true},
 		event.Notice{Level: event.Warning, Message: "m", Next: "n"},
-		event.Verdict{Outcome: event.Failed, Service: "s", Env: "e", Release: "v1", Revision: "f:1", Deployment: "d", Summary: "s", Causes: []string{"c"},
+		event.Verdict{
+			Outcome: event.Failed, Service: "s", Env: "e", Release: "v1", Revision: "f:1", Deployment: "d", Summary: "s", Causes: []string{"c"},
 			Log: []event.LogLine{{At: at, Message: "m"}}, LogTask: "t", Serving: []event.Serving{{Release: "v0", Revision: "f:0", Running: 1}},
-			Next: []string{"n"}, Duration: event.Duration(time.Second), AlreadyRan: true, URL: "u", FinishedAt: at},
+			Next: []string{"n"}, Duration: event.Duration(time.Second), AlreadyRan: true, URL: "u", FinishedAt: at,
+		},
 		event.Result{Kind: "k", Text: "t", Data: map[string]any{"a": "b"}},
 	}
 }
@@ -135,8 +137,10 @@ func TestSteps(t *testing.T) {
 // TestExitCodes is the documented table; exactly one outcome is a success.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
-	want := map[event.Outcome]int{event.Completed: 0, event.Failed: 1, event.RolledBack: 3, event.Superseded: 4,
-		event.TimedOut: 5, event.Interrupted: 130, "something else": 1}
+	want := map[event.Outcome]int{
+		event.Completed: 0, event.Failed: 1, event.RolledBack: 3, event.Superseded: 4,
+		event.TimedOut: 5, event.Interrupted: 130, "something else": 1,
+	}
 	for outcome, code := range want {
 		if got := outcome.ExitCode(); got != code {
 			t.Errorf("%s exits %d; want %d", outcome, got, code)

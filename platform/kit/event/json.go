@@ -3,6 +3,7 @@ package event
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -54,7 +55,7 @@ type envelope struct {
 // {"version":1,"time":...,"type":...,"environment":...,"service":...,"data":{...}}.
 func (e Event) MarshalJSON() ([]byte, error) {
 	if e.Data == nil {
-		return nil, fmt.Errorf("encode event: no payload")
+		return nil, errors.New("encode event: no payload")
 	}
 	data, err := json.Marshal(e.Data)
 	if err != nil {

@@ -47,7 +47,7 @@ func Become(root, cache string, args []string, compile func(program string) int)
 	if compile(program) != 0 {
 		return ErrCompile
 	}
-	if err := syscall.Exec(program, append([]string{program}, args...), os.Environ()); err != nil { //nolint:gosec // our own program
+	if err := syscall.Exec(program, append([]string{program}, args...), os.Environ()); err != nil {
 		return fmt.Errorf("run %s: %w", program, err)
 	}
 	return nil

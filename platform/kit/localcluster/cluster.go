@@ -118,7 +118,7 @@ func (c *cluster) run(ctx context.Context) (err error) {
 		return errors.Join(err, database.Stop(context.WithoutCancel(ctx)))
 	}
 	err = c.serve(ctx, parts)
-	c.cfg.Logger.Info("stopping")
+	c.cfg.Logger.InfoContext(ctx, "stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
 	return errors.Join(err, parts.close(grace), daemon.RemoveInfo(c.cfg.StateDir))
@@ -137,7 +137,7 @@ func (c *cluster) serve(ctx context.Context, p *parts) error {
 		if err := daemon.WriteInfo(c.cfg.StateDir, info); err != nil {
 			return err
 		}
-		c.cfg.Logger.Info("ready", "gateway", info.Gateway, "endpoint", info.Endpoint, "postgres", info.Postgres)
+		c.cfg.Logger.InfoContext(ctx, "ready", "gateway", info.Gateway, "endpoint", info.Endpoint, "postgres", info.Postgres)
 		c.cfg.Reporter.Ready(info)
 		return nil
 	})

@@ -63,8 +63,7 @@ func databaseFault(dir string, port int, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return portFault("postgres", port, syscall.EADDRINUSE)
 	}
-	var obtain *postgres.ObtainError
-	if errors.As(err, &obtain) {
+	if _, ok := errors.AsType[*postgres.ObtainError](err); ok {
 		return fault("start PostgreSQL", err, "")
 	}
 	return fault("start PostgreSQL", err, "go tool mage doctor")

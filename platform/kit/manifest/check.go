@@ -189,9 +189,11 @@ func (l *loader) checkGRPC() {
 		}
 		if first := owner[on.service.GRPC.Service]; first != nil {
 			at := on.places["grpc.service"]
-			l.problems = append(l.problems, Problem{File: on.file, Line: at.line, Column: at.column,
+			l.problems = append(l.problems, Problem{
+				File: on.file, Line: at.line, Column: at.column,
 				Message: fmt.Sprintf("gRPC service %q is claimed twice", on.service.GRPC.Service),
-				Fix:     fmt.Sprintf("%s:%d has it already", first.file, first.places["grpc.service"].line)})
+				Fix:     fmt.Sprintf("%s:%d has it already", first.file, first.places["grpc.service"].line),
+			})
 			continue
 		}
 		owner[on.service.GRPC.Service] = on
@@ -247,9 +249,11 @@ func (l *loader) circles() []Problem {
 			if !reported[strings.Join(key, " ")] {
 				reported[strings.Join(key, " ")] = true
 				first := l.services[circle[0]]
-				found = append(found, Problem{File: first.file, Line: first.places["calls"].line,
+				found = append(found, Problem{
+					File: first.file, Line: first.places["calls"].line,
 					Message: "services call each other in a circle: " + strings.Join(append(slices.Clone(circle), name), " -> "),
-					Fix:     "they cannot be rolled out in dependency order"})
+					Fix:     "they cannot be rolled out in dependency order",
+				})
 			}
 			return
 		}

@@ -180,7 +180,7 @@ func (d *decoder) decode(n ast.Node, v reflect.Value, path string, depth int, r 
 		d.report(at, path+" has no value", "give it one or remove the key")
 		return
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		d.text(n, u, path)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"reflect"
@@ -94,8 +95,10 @@ func (l *loader) readServices() error {
 		data, err := l.read(path.Join(dir, serviceFile))
 		if errors.Is(err, fs.ErrNotExist) {
 			if _, err := fs.Stat(l.fsys, path.Join(dir, "go.mod")); err == nil {
-				l.problems = append(l.problems, Problem{File: dir, Message: "the folder has a Go module and no " + serviceFile,
-					Fix: "add " + path.Join(dir, serviceFile) + " beginning with: name: " + entry.Name()})
+				l.problems = append(l.problems, Problem{
+					File: dir, Message: "the folder has a Go module and no " + serviceFile,
+					Fix: "add " + path.Join(dir, serviceFile) + " beginning with: name: " + entry.Name(),
+				})
 			}
 			continue
 		}
@@ -226,9 +229,7 @@ func (l *loader) readEnvironment(file, name string, data []byte) *loadedEnvironm
 func (e *loadedEnvironment) apply(base *loaded) *loaded {
 	s := base.service
 	places := map[string]place{}
-	for at, where := range base.places {
-		places[at] = where
-	}
+	maps.Copy(places, base.places)
 	nodes := []ast.Node{child(e.root, "all"), child(child(e.root, "services"), s.Name)}
 	for _, node := range nodes {
 		if node == nil {
@@ -241,9 +242,7 @@ func (e *loadedEnvironment) apply(base *loaded) *loaded {
 		d.decode(node, reflect.ValueOf(&over).Elem(), "", 0, rules{})
 		s.Env = over.Env
 		delete(d.places, "")
-		for at, where := range d.places {
-			places[at] = where
-		}
+		maps.Copy(places, d.places)
 	}
 	settle(&s, places)
 	return &loaded{service: s, file: e.file, places: places}

@@ -95,8 +95,10 @@ func TestDefaults(t *testing.T) {
 	}
 	for name, tc := range cases {
 		w := load(t, map[string]string{catalog: "name: catalog\n" + tc.yaml})
-		want := manifest.Service{Name: "catalog", Dir: "services/catalog", Size: manifest.Size{CPU: 256, Memory: 512, Arch: manifest.ARM64},
-			Scale: manifest.Scale{Min: 1, Max: 4}, Deploy: manifest.Deploy{Strategy: manifest.Rolling}}
+		want := manifest.Service{
+			Name: "catalog", Dir: "services/catalog", Size: manifest.Size{CPU: 256, Memory: 512, Arch: manifest.ARM64},
+			Scale: manifest.Scale{Min: 1, Max: 4}, Deploy: manifest.Deploy{Strategy: manifest.Rolling},
+		}
 		tc.want(&want)
 		if diff := cmp.Diff(want, w.Services[0]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -106,8 +108,10 @@ func TestDefaults(t *testing.T) {
 
 func TestOverrides(t *testing.T) {
 	t.Parallel()
-	w := load(t, map[string]string{catalog: catalogYAML, orders: ordersYAML,
-		staging: stagingYAML + "all: {scale: {min: 1}, env: {LOG_LEVEL: debug, REGION: eu}}\nservices: {orders: {size: {cpu: 1024}, scale: {max: 3}, env: {LOG_LEVEL: warn}}}\n"})
+	w := load(t, map[string]string{
+		catalog: catalogYAML, orders: ordersYAML,
+		staging: stagingYAML + "all: {scale: {min: 1}, env: {LOG_LEVEL: debug, REGION: eu}}\nservices: {orders: {size: {cpu: 1024}, scale: {max: 3}, env: {LOG_LEVEL: warn}}}\n",
+	})
 	env, err := w.Environment("staging")
 	if err != nil {
 		t.Fatal(err)

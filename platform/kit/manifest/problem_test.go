@@ -22,19 +22,26 @@ func TestProblems(t *testing.T) {
 	}{
 		"unknown key": {catalog, "name: catalog\nhtpp: {routes: [/x]}", []string{
 			`services/catalog/service.yaml:2: unknown key "htpp"; did you mean "http"?`,
-			`services/orders/service.yaml:6: service "catalog" has no interface to call; give it http or grpc in services/catalog/service.yaml`}},
+			`services/orders/service.yaml:6: service "catalog" has no interface to call; give it http or grpc in services/catalog/service.yaml`,
+		}},
 		"nested unknown key": {orders, "name: orders\nsize: {cpus: 256}", []string{
-			`services/orders/service.yaml:2: unknown key "cpus" in size; did you mean "cpu"?`}},
+			`services/orders/service.yaml:2: unknown key "cpus" in size; did you mean "cpu"?`,
+		}},
 		"far from any key": {orders, "name: orders\nsize: {replicas: 256}", []string{
-			`services/orders/service.yaml:2: unknown key "replicas" in size; known: cpu, memory, arch`}},
+			`services/orders/service.yaml:2: unknown key "replicas" in size; known: cpu, memory, arch`,
+		}},
 		"key twice": {orders, "name: orders\nteam: a\nteam: b", []string{
-			`services/orders/service.yaml:3: key "team" is there twice; it is on line 2 already`}},
+			`services/orders/service.yaml:3: key "team" is there twice; it is on line 2 already`,
+		}},
 		"no name": {orders, "team: a", []string{
-			`services/orders/service.yaml:1: key "name" is missing; Name of the service; equals its folder's name.`}},
+			`services/orders/service.yaml:1: key "name" is missing; Name of the service; equals its folder's name.`,
+		}},
 		"other name": {orders, "name: order", []string{
-			`services/orders/service.yaml:1: name is "order" in folder orders; it must be "orders"`}},
+			`services/orders/service.yaml:1: name is "order" in folder orders; it must be "orders"`,
+		}},
 		"bad name": {orders, "name: Orders_1", []string{
-			`services/orders/service.yaml:1: name cannot be "Orders_1"; it must be a DNS label: lower-case letters, digits and dashes, beginning with a letter, at most 32 characters`}},
+			`services/orders/service.yaml:1: name cannot be "Orders_1"; it must be a DNS label: lower-case letters, digits and dashes, beginning with a letter, at most 32 characters`,
+		}},
 		"empty":       {orders, "# nothing\n", []string{`services/orders/service.yaml:1: the file is empty; begin with: name: NAME`}},
 		"not YAML":    {orders, "name: [orders\n", []string{`services/orders/service.yaml:1: not valid YAML: sequence end token ']' not found`}},
 		"a list":      {orders, "- name", []string{`services/orders/service.yaml:1: the file is a list; it must be a mapping of keys to values`}},
@@ -46,68 +53,88 @@ func TestProblems(t *testing.T) {
 		"alias":       {orders, "name: *x", []string{`services/orders/service.yaml:1: alias *x has no anchor before it`}},
 		"merge key":   {orders, "name: orders\nsize: &s {cpu: 256}\nscale: {<<: *s}", []string{`services/orders/service.yaml:3: merge keys are not used here; write the values out`}},
 		"fargate pair": {orders, "name: orders\nsize: {cpu: 256, memory: 4096}", []string{
-			`services/orders/service.yaml:2: Fargate does not sell 256 CPU units with 4096 MiB; with cpu 256 the memory must be 512, 1024 or 2048`}},
+			`services/orders/service.yaml:2: Fargate does not sell 256 CPU units with 4096 MiB; with cpu 256 the memory must be 512, 1024 or 2048`,
+		}},
 		"big fargate pair": {orders, "name: orders\nsize:\n  cpu: 8192\n  memory: 17000", []string{
-			`services/orders/service.yaml:4: Fargate does not sell 8192 CPU units with 17000 MiB; with cpu 8192 the memory must be 16384, 20480, ... 61440 (steps of 4096)`}},
+			`services/orders/service.yaml:4: Fargate does not sell 8192 CPU units with 17000 MiB; with cpu 8192 the memory must be 16384, 20480, ... 61440 (steps of 4096)`,
+		}},
 		"fargate cpu": {orders, "name: orders\nsize: {cpu: 300}", []string{
-			`services/orders/service.yaml:2: Fargate does not sell 300 CPU units; cpu must be 256, 512, 1024, 2048, 4096, 8192 or 16384`}},
+			`services/orders/service.yaml:2: Fargate does not sell 300 CPU units; cpu must be 256, 512, 1024, 2048, 4096, 8192 or 16384`,
+		}},
 		"range": {orders, "name: orders\nscale: {min: -1}", []string{`services/orders/service.yaml:2: scale.min cannot be -1; it must be from 0 to 5000`}},
 		"min over max": {orders, "name: orders\nscale: {min: 5, max: 2}", []string{
-			`services/orders/service.yaml:2: scale.min 5 is greater than scale.max 2; min must be at most max`}},
+			`services/orders/service.yaml:2: scale.min 5 is greater than scale.max 2; min must be at most max`,
+		}},
 		"route form": {orders, "name: orders\nhttp: {routes: [v1/orders]}", []string{
-			`services/orders/service.yaml:2: http.routes[0] cannot be "v1/orders"; it must be a path pattern: it begins with / and holds at most 128 letters, digits and _-.$/~"'@:+&, with the wildcards * and ?`}},
+			`services/orders/service.yaml:2: http.routes[0] cannot be "v1/orders"; it must be a path pattern: it begins with / and holds at most 128 letters, digits and _-.$/~"'@:+&, with the wildcards * and ?`,
+		}},
 		"many routes": {orders, "name: orders\nhttp: {routes: [/a, /b, /c, /d, /e, /f]}", []string{
-			`services/orders/service.yaml:2: http.routes has 6 values; at most 5 are possible in one listener rule`}},
+			`services/orders/service.yaml:2: http.routes has 6 values; at most 5 are possible in one listener rule`,
+		}},
 		"no routes":   {orders, "name: orders\nhttp: {routes: []}", []string{`services/orders/service.yaml:2: http.routes is empty; it needs at least 1`}},
 		"route twice": {orders, "name: orders\nhttp: {routes: [/a, /a]}", []string{`services/orders/service.yaml:2: http.routes lists "/a" twice; remove one`}},
 		"claimed twice": {orders, "name: orders\nhttp: {routes: [\"/v1/products**\"]}", []string{
-			`services/orders/service.yaml:2: route "/v1/products**" is claimed twice; services/catalog/service.yaml:2 has it already`}},
+			`services/orders/service.yaml:2: route "/v1/products**" is claimed twice; services/catalog/service.yaml:2 has it already`,
+		}},
 		"route within another": {orders, "name: orders\nhttp: {routes: [\"/v1/products/special\"]}", nil},
 		"true overlap": {orders, "name: orders\nhttp: {routes: [\"/v?/products-x\"]}", []string{
-			`services/orders/service.yaml:2: route "/v?/products-x" overlaps "/v1/products*" of service "catalog"; change one so that no path matches both, or so that one lies within the other (services/catalog/service.yaml:2)`}},
+			`services/orders/service.yaml:2: route "/v?/products-x" overlaps "/v1/products*" of service "catalog"; change one so that no path matches both, or so that one lies within the other (services/catalog/service.yaml:2)`,
+		}},
 		"grpc form": {orders, "name: orders\ngrpc: {service: OrderService}", []string{
-			`services/orders/service.yaml:2: grpc.service cannot be "OrderService"; it must be a full gRPC service name such as slipway.orders.v1.OrderService`}},
+			`services/orders/service.yaml:2: grpc.service cannot be "OrderService"; it must be a full gRPC service name such as slipway.orders.v1.OrderService`,
+		}},
 		"grpc twice": {orders, "name: orders\ngrpc: {service: slipway.catalog.v1.CatalogService}", []string{
-			`services/orders/service.yaml:2: gRPC service "slipway.catalog.v1.CatalogService" is claimed twice; services/catalog/service.yaml:3 has it already`}},
+			`services/orders/service.yaml:2: gRPC service "slipway.catalog.v1.CatalogService" is claimed twice; services/catalog/service.yaml:3 has it already`,
+		}},
 		"call": {orders, "name: orders\ncalls: [catalogue, orders]", []string{
 			`services/orders/service.yaml:2: there is no service "catalogue" to call; did you mean "catalog"?`,
-			`services/orders/service.yaml:2: a service cannot call itself; remove "orders"`}},
+			`services/orders/service.yaml:2: a service cannot call itself; remove "orders"`,
+		}},
 		"engine":   {orders, "name: orders\ndatabase: {engine: mysql}", []string{`services/orders/service.yaml:2: database.engine cannot be "mysql"; known: postgres`}},
 		"strategy": {orders, "name: orders\ndeploy: {strategy: blue-green}", []string{`services/orders/service.yaml:2: deploy.strategy cannot be "blue-green"; did you mean "blue_green"?`}},
 		"duration": {orders, "name: orders\ndeploy: {bake: 5 minutes}", []string{`services/orders/service.yaml:2: deploy.bake: "5 minutes" is not a duration; write it as 300ms, 30s, 5m or 1h`}},
 		"bake":     {orders, "name: orders\ndeploy: {bake: 90s}", []string{`services/orders/service.yaml:2: deploy.bake cannot be 1m30s; it must be whole minutes, from 0m to 24h`}},
 		"alarms": {orders, "name: orders\ndeploy: {alarms: [errors, latency]}\nslo: {availability: 99.9}", []string{
-			`services/orders/service.yaml:2: deploy.alarms lists latency without slo.latency_p99; add it, such as latency_p99: 300ms`}},
+			`services/orders/service.yaml:2: deploy.alarms lists latency without slo.latency_p99; add it, such as latency_p99: 300ms`,
+		}},
 		"availability": {orders, "name: orders\nslo: {availability: 100}", []string{`services/orders/service.yaml:2: slo.availability cannot be 100; it must be from 50 to 99.999`}},
 		"latency":      {orders, "name: orders\nslo: {latency_p99: 10m}", []string{`services/orders/service.yaml:2: slo.latency_p99 cannot be 10m0s; it must be from 1ms to 5m`}},
 		"env": {orders, "name: orders\nenv: {log-level: info, RETRIES: 3, HTTP_PORT: \"1\", AWS_REGION: x}", []string{
 			`services/orders/service.yaml:2: "log-level" is no name for env; it must be upper-case letters, digits and underscores, beginning with a letter`,
 			`services/orders/service.yaml:2: env.RETRIES is the number 3; it must be text: "3" in quotes`,
 			`services/orders/service.yaml:2: variable HTTP_PORT is reserved; the platform sets it`,
-			`services/orders/service.yaml:2: variable AWS_REGION is reserved; names beginning with AWS_ are for the runtime`}},
+			`services/orders/service.yaml:2: variable AWS_REGION is reserved; names beginning with AWS_ are for the runtime`,
+		}},
 		"secrets": {orders, "name: orders\nsecrets: [orders/a-b, orders/a_b, orders/http-port, \"sp ace\"]\nenv: {A_B: x}", []string{
 			`services/orders/service.yaml:2: secrets "orders/a-b" and "orders/a_b" would both arrive in A_B; rename one`,
 			`services/orders/service.yaml:2: secret "orders/http-port" would arrive in HTTP_PORT, which is reserved; the platform sets it; rename the secret`,
 			`services/orders/service.yaml:2: secrets[3] cannot be "sp ace"; it must be letters, digits and /_+=.@-, such as orders/webhook-key`,
-			`services/orders/service.yaml:3: variable A_B is taken by secret "orders/a_b"; rename one`}},
+			`services/orders/service.yaml:3: variable A_B is taken by secret "orders/a_b"; rename one`,
+		}},
 		"unknown override": {staging, stagingYAML + "services: {ordres: {scale: {min: 1}}}", []string{
-			`platform/environments/staging.yaml:5: there is no service "ordres"; did you mean "orders"?`}},
+			`platform/environments/staging.yaml:5: there is no service "ordres"; did you mean "orders"?`,
+		}},
 		"bad override": {staging, stagingYAML + "services:\n  orders:\n    size: {memory: 512}\n    scale: {max: 1}\n    env: {GRPC_PORT: \"1\"}", []string{
 			`platform/environments/staging.yaml:7: Fargate does not sell 512 CPU units with 512 MiB; with cpu 512 the memory must be 1024, 2048, 3072 or 4096`,
 			`platform/environments/staging.yaml:8: scale.min 2 is greater than scale.max 1; min must be at most max`,
-			`platform/environments/staging.yaml:9: variable GRPC_PORT is reserved; the platform sets it`}},
+			`platform/environments/staging.yaml:9: variable GRPC_PORT is reserved; the platform sets it`,
+		}},
 		"account": {staging, strings.Replace(stagingYAML, `"111111111111"`, "111111111111", 1), []string{
-			`platform/environments/staging.yaml:2: account is the number 111111111111; it must be text: "111111111111" in quotes`}},
+			`platform/environments/staging.yaml:2: account is the number 111111111111; it must be text: "111111111111" in quotes`,
+		}},
 		"environment": {staging, "name: prod\naccount: \"1\"\nregion: eu-central-1\nzones: [us-east-1a]\nports: {aws: 1}", []string{
 			`platform/environments/staging.yaml:1: name is "prod" in file staging.yaml; it must be "staging"`,
 			`platform/environments/staging.yaml:2: account cannot be "1"; it must be twelve digits in quotes`,
 			`platform/environments/staging.yaml:4: fewer than two zones; a load balancer needs two, such as [eu-central-1a, eu-central-1b]`,
 			`platform/environments/staging.yaml:4: zone "us-east-1a" is not in region "eu-central-1"; such as eu-central-1a`,
-			`platform/environments/staging.yaml:5: ports are those of the embedded cluster; only local has them; remove ports`}},
+			`platform/environments/staging.yaml:5: ports are those of the embedded cluster; only local has them; remove ports`,
+		}},
 		"ports": {local, "name: local\naccount: \"000000000000\"\nregion: us-east-1\nports: {gateway: 4510}", []string{
-			`platform/environments/local.yaml:4: ports.gateway and ports.aws are both 4510; they must differ, or be 0 for a free port`}},
+			`platform/environments/local.yaml:4: ports.gateway and ports.aws are both 4510; they must differ, or be 0 for a free port`,
+		}},
 		"module without manifest": {"services/stray/go.mod", "module x", []string{
-			`services/stray: the folder has a Go module and no service.yaml; add services/stray/service.yaml beginning with: name: stray`}},
+			`services/stray: the folder has a Go module and no service.yaml; add services/stray/service.yaml beginning with: name: stray`,
+		}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

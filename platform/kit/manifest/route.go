@@ -71,12 +71,16 @@ func (l *loader) checkRoutes() {
 				a, b := normal(pattern), normal(other.pattern)
 				switch {
 				case a == b:
-					l.problems = append(l.problems, Problem{File: on.file, Line: mine.at.line, Column: mine.at.column,
-						Message: fmt.Sprintf("route %q is claimed twice", pattern), Fix: where + " has it already"})
+					l.problems = append(l.problems, Problem{
+						File: on.file, Line: mine.at.line, Column: mine.at.column,
+						Message: fmt.Sprintf("route %q is claimed twice", pattern), Fix: where + " has it already",
+					})
 				case overlap(a, b) && !contains(a, b) && !contains(b, a):
-					l.problems = append(l.problems, Problem{File: on.file, Line: mine.at.line, Column: mine.at.column,
+					l.problems = append(l.problems, Problem{
+						File: on.file, Line: mine.at.line, Column: mine.at.column,
 						Message: fmt.Sprintf("route %q overlaps %q of service %q", pattern, other.pattern, other.on.service.Name),
-						Fix:     "change one so that no path matches both, or so that one lies within the other (" + where + ")"})
+						Fix:     "change one so that no path matches both, or so that one lies within the other (" + where + ")",
+					})
 				}
 			}
 			claims = append(claims, mine)

@@ -40,16 +40,17 @@ func deploymentText(d event.DeploymentChanged) string {
 }
 
 func stoppedText(t event.TaskStopped) string {
-	text := fmt.Sprintf("task %s stopped: %s", t.Task, t.Reason)
+	var text strings.Builder
+	fmt.Fprintf(&text, "task %s stopped: %s", t.Task, t.Reason)
 	for _, c := range t.Containers {
 		if c.ExitCode != nil {
-			text += fmt.Sprintf("; container %s exited with code %d", c.Name, *c.ExitCode)
+			fmt.Fprintf(&text, "; container %s exited with code %d", c.Name, *c.ExitCode)
 		}
 		if c.Reason != "" {
-			text += fmt.Sprintf("; container %s: %s", c.Name, c.Reason)
+			fmt.Fprintf(&text, "; container %s: %s", c.Name, c.Reason)
 		}
 	}
-	return text
+	return text.String()
 }
 
 func noticeText(n event.Notice) string {

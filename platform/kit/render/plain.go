@@ -26,7 +26,7 @@ func newPlain(cfg Config) *plainView {
 }
 
 func (v *plainView) say(subject, text string) {
-	for _, line := range strings.Split(strings.TrimRight(clean(text), "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimRight(clean(text), "\n"), "\n") {
 		write(v.err, subject+line+"\n")
 	}
 	v.spoke = v.clock.Now()

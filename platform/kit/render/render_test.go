@@ -153,7 +153,7 @@ func TestLivePartIsBounded(t *testing.T) {
 			if v.live > maxLive || v.live > max(1, rows-1) {
 				rt.Fatalf("%d live lines on %d rows", v.live, rows)
 			}
-			for _, l := range strings.Split(ansi.ReplaceAllString(b.String(), ""), "\n") {
+			for l := range strings.SplitSeq(ansi.ReplaceAllString(b.String(), ""), "\n") {
 				if n := len([]rune(l)); n > max(0, columns-1) {
 					rt.Fatalf("%d wide on %d columns: %q", n, columns, l)
 				}

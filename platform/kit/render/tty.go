@@ -41,8 +41,10 @@ type ttyView struct {
 }
 
 func newTTY(cfg Config) *ttyView {
-	return &ttyView{out: cfg.Stdout, err: cfg.Stderr, steps: newSteps(), deployment: map[string]string{},
-		color: cfg.Color, size: cfg.Size, now: cfg.Clock.Now()}
+	return &ttyView{
+		out: cfg.Stdout, err: cfg.Stderr, steps: newSteps(), deployment: map[string]string{},
+		color: cfg.Color, size: cfg.Size, now: cfg.Clock.Now(),
+	}
 }
 
 func (v *ttyView) event(e event.Event) {
@@ -54,7 +56,7 @@ func (v *ttyView) event(e event.Event) {
 	v.erase(&b)
 	columns, _ := v.size()
 	for _, l := range lines {
-		for _, text := range strings.Split(strings.TrimRight(clean(l.text), "\n"), "\n") {
+		for text := range strings.SplitSeq(strings.TrimRight(clean(l.text), "\n"), "\n") {
 			b.WriteString(v.paint(l.style, l.mark+text) + "\n")
 		}
 	}

@@ -14,8 +14,10 @@ import (
 // rollout to judge (a check failed, a call was refused), with nothing begun
 // or with what was begun named in it. Applying again continues.
 func (d *Deployer) Apply(ctx context.Context, p Plan, sink event.Sink) (Verdict, error) {
-	a := &application{d: d, plan: p, emit: d.emitter(sink, p.Service), began: d.cfg.Clock.Now(),
-		releases: newReleases(d.cfg.ECS, p.Contract.Container)}
+	a := &application{
+		d: d, plan: p, emit: d.emitter(sink, p.Service), began: d.cfg.Clock.Now(),
+		releases: newReleases(d.cfg.ECS, p.Contract.Container),
+	}
 	a.emit.Emit(event.Plan{Text: p.String(), Data: p})
 	verdict, err := a.run(ctx)
 	if err != nil {
@@ -110,8 +112,10 @@ func (a *application) update(ctx context.Context) (map[string]bool, Service, err
 		known[dep.ARN] = true
 	}
 	err = a.emit.Run("update the service", func(*event.Step) (string, error) {
-		_, err := ecs.Update(ctx, Update{Cluster: c.Cluster, Service: c.ECSService,
-			TaskDefinition: a.plan.To.TaskDefinition, DesiredCount: a.plan.DesiredCount, Force: a.plan.Force})
+		_, err := ecs.Update(ctx, Update{
+			Cluster: c.Cluster, Service: c.ECSService,
+			TaskDefinition: a.plan.To.TaskDefinition, DesiredCount: a.plan.DesiredCount, Force: a.plan.Force,
+		})
 		if err != nil {
 			return "", fail("update service "+c.ECSService, err, a.again())
 		}
@@ -179,8 +183,10 @@ const afterthought = 3 * time.Second
 // verdict returns a verdict with what is known of the plan.
 func (a *application) verdict(outcome event.Outcome) Verdict {
 	now := a.d.cfg.Clock.Now()
-	return Verdict{Outcome: outcome, Service: a.plan.Service, Env: a.plan.Environment, Release: a.plan.To.Release,
-		Revision: a.plan.To.Name, URL: a.plan.Contract.URL, Duration: event.Duration(now.Sub(a.began)), FinishedAt: now.UTC()}
+	return Verdict{
+		Outcome: outcome, Service: a.plan.Service, Env: a.plan.Environment, Release: a.plan.To.Release,
+		Revision: a.plan.To.Name, URL: a.plan.Contract.URL, Duration: event.Duration(now.Sub(a.began)), FinishedAt: now.UTC(),
+	}
 }
 
 // again returns the command that continues this plan.

@@ -85,8 +85,10 @@ func TestOutcomes(t *testing.T) {
 		"timed-out":               {releases: 1, next: stuck, want: event.TimedOut, code: 5},
 		"migrated":                {releases: 1, next: good, prepare: migrates(0), want: event.Completed, code: 0},
 		"migration-failed":        {releases: 1, next: good, prepare: migrates(2), want: event.Failed, code: 1},
-		"migration-timed-out": {releases: 1, next: good, want: event.TimedOut, code: 5,
-			prepare: func(f *fakeAWS) { migrates(0)(f); f.migrates = time.Hour }},
+		"migration-timed-out": {
+			releases: 1, next: good, want: event.TimedOut, code: 5,
+			prepare: func(f *fakeAWS) { migrates(0)(f); f.migrates = time.Hour },
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

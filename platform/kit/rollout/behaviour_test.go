@@ -24,7 +24,7 @@ func good(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 // before it back.
 func crashes(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 	for failures := int(age / (500 * time.Millisecond)); d.Failures < min(failures, 3); d.Failures++ {
-		f.stop(d, "Essential container in task exited", ptr(1), "", "catalog: read configuration: DATABASE_SECRET is not JSON", "catalog: exiting")
+		f.stop(d, "Essential container in task exited", new(1), "", "catalog: read configuration: DATABASE_SECRET is not JSON", "catalog: exiting")
 	}
 	putBack(f, d, age)
 }
@@ -33,7 +33,7 @@ func crashes(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 func unhealthy(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 	for failures := int(age / (500 * time.Millisecond)); d.Failures < min(failures, 3); d.Failures++ {
 		f.say("(port 20003) is unhealthy in (target-group arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/catalog-http/0123456789abcdef) due to (reason Health checks failed with these codes: [503]).")
-		f.stop(d, "Task failed ELB health checks in (target-group catalog-http)", ptr(143), "", "catalog: database does not answer")
+		f.stop(d, "Task failed ELB health checks in (target-group catalog-http)", new(143), "", "catalog: database does not answer")
 	}
 	putBack(f, d, age)
 }

@@ -16,8 +16,10 @@ const logLines = 20
 
 func (w *watch) verdict(ctx context.Context, outcome event.Outcome, ours *Deployment) Verdict {
 	now := w.d.cfg.Clock.Now()
-	v := Verdict{Outcome: outcome, Service: w.plan.Service, Env: w.plan.Environment, Release: w.plan.To.Release,
-		Revision: w.plan.To.Name, URL: w.plan.Contract.URL, Duration: event.Duration(now.Sub(w.began)), FinishedAt: now.UTC()}
+	v := Verdict{
+		Outcome: outcome, Service: w.plan.Service, Env: w.plan.Environment, Release: w.plan.To.Release,
+		Revision: w.plan.To.Name, URL: w.plan.Contract.URL, Duration: event.Duration(now.Sub(w.began)), FinishedAt: now.UTC(),
+	}
 	if ours != nil {
 		v.Deployment = ours.ID
 	}

@@ -71,8 +71,10 @@ func digest(n int) string { return "sha256:" + strings.Repeat(fmt.Sprint(n), 64)
 
 func newFake(t *testing.T) *fakeAWS {
 	t.Helper()
-	f := &fakeAWS{clock: autoClock{clockwork.NewFakeClockAt(start)}, platforms: map[string][]string{}, secrets: map[string]bool{"db": true},
-		logs: map[string][]rollout.LogEvent{}, broken: map[string]error{}, migrates: 300 * time.Millisecond, next: good}
+	f := &fakeAWS{
+		clock: autoClock{clockwork.NewFakeClockAt(start)}, platforms: map[string][]string{}, secrets: map[string]bool{"db": true},
+		logs: map[string][]rollout.LogEvent{}, broken: map[string]error{}, migrates: 300 * time.Millisecond, next: good,
+	}
 	for n := range 10 {
 		f.platforms[digest(n)] = []string{"linux/arm64", "linux/amd64"}
 	}
@@ -157,8 +159,10 @@ func (f *fakeAWS) serve(taskDefinition string, tasks int) {
 	f.service.Parts = []rollout.Part{{ID: "ecs-svc/1", Status: "PRIMARY", TaskDefinition: taskDefinition, Running: tasks, Desired: tasks}}
 	f.tasks = slices.DeleteFunc(f.tasks, func(t rollout.Task) bool { return t.Status == "RUNNING" })
 	for range tasks {
-		f.tasks = append(f.tasks, rollout.Task{ARN: fmt.Sprintf("%stask/slipway-local/%032d", arnPrefix, f.id()), TaskDefinition: taskDefinition,
-			Status: "RUNNING", Health: "HEALTHY", CreatedAt: f.clock.Now()})
+		f.tasks = append(f.tasks, rollout.Task{
+			ARN: fmt.Sprintf("%stask/slipway-local/%032d", arnPrefix, f.id()), TaskDefinition: taskDefinition,
+			Status: "RUNNING", Health: "HEALTHY", CreatedAt: f.clock.Now(),
+		})
 	}
 }
 
@@ -170,9 +174,11 @@ func (f *fakeAWS) say(message string) {
 func (f *fakeAWS) stop(d *fakeDeployment, reason string, code *int, containerReason string, log ...string) {
 	n := f.id()
 	id := fmt.Sprintf("%032d", n)
-	f.tasks = append(f.tasks, rollout.Task{ARN: arnPrefix + "task/slipway-local/" + id, ID: id, TaskDefinition: d.TaskDefinition, Status: "STOPPED",
+	f.tasks = append(f.tasks, rollout.Task{
+		ARN: arnPrefix + "task/slipway-local/" + id, ID: id, TaskDefinition: d.TaskDefinition, Status: "STOPPED",
 		StopCode: "EssentialContainerExited", StoppedReason: reason, CreatedAt: f.clock.Now(), StoppedAt: f.clock.Now(),
-		Containers: []rollout.Container{{Name: "catalog", ExitCode: code, Reason: containerReason}}})
+		Containers: []rollout.Container{{Name: "catalog", ExitCode: code, Reason: containerReason}},
+	})
 	for i, line := range log {
 		f.logs["catalog/catalog/"+id] = append(f.logs["catalog/catalog/"+id], rollout.LogEvent{ID: fmt.Sprint(n, i), At: f.clock.Now(), Message: line})
 	}
@@ -245,8 +251,10 @@ func (f *fakeAWS) Register(ctx context.Context, raw json.RawMessage) (rollout.Ta
 		return rollout.TaskDefinition{}, err
 	}
 	n := len(f.definitions) + 1
-	td := rollout.TaskDefinition{ARN: fmt.Sprintf("%stask-definition/%s:%d", arnPrefix, in.Family, n), Family: in.Family, Revision: n,
-		Active: true, CPU: in.CPU, Memory: in.Memory, Platform: "linux/arm64", Tags: map[string]string{}}
+	td := rollout.TaskDefinition{
+		ARN: fmt.Sprintf("%stask-definition/%s:%d", arnPrefix, in.Family, n), Family: in.Family, Revision: n,
+		Active: true, CPU: in.CPU, Memory: in.Memory, Platform: "linux/arm64", Tags: map[string]string{},
+	}
 	for _, tag := range in.Tags {
 		td.Tags[tag.Key] = tag.Value
 	}
@@ -330,7 +338,7 @@ func (f *fakeAWS) Task(ctx context.Context, _, arn string) (rollout.Task, error)
 		if f.clock.Since(t.CreatedAt) >= f.migrates {
 			code := f.migration
 			t.Status, t.StoppedReason = "STOPPED", "Essential container in task exited"
-			t.Containers = []rollout.Container{{Name: "catalog", ExitCode: &code}, {Name: "aws-guardduty-agent", ExitCode: ptr(137)}}
+			t.Containers = []rollout.Container{{Name: "catalog", ExitCode: &code}, {Name: "aws-guardduty-agent", ExitCode: new(137)}}
 		}
 		return *t, f.enter(ctx, "Task")
 	}
@@ -395,5 +403,3 @@ func (f *fakeAWS) Filter(_ context.Context, q rollout.LogQuery) (rollout.LogPage
 	}
 	return page, nil
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -33,8 +33,10 @@ func (d *Deployer) Logs(ctx context.Context, service string, opts LogsOptions, s
 	if opts.Since <= 0 {
 		opts.Since = defaultSince
 	}
-	f := &follower{d: d, emit: d.emitter(sink, service), seen: map[string]time.Time{},
-		query: LogQuery{Group: c.LogGroup, Filter: opts.Filter, From: d.cfg.Clock.Now().Add(-opts.Since), Limit: 1000}}
+	f := &follower{
+		d: d, emit: d.emitter(sink, service), seen: map[string]time.Time{},
+		query: LogQuery{Group: c.LogGroup, Filter: opts.Filter, From: d.cfg.Clock.Now().Add(-opts.Since), Limit: 1000},
+	}
 	for n := 0; ; n++ {
 		err := f.read(ctx)
 		if ctx.Err() != nil && opts.Follow {

@@ -65,9 +65,11 @@ func (a *application) migrationTask(ctx context.Context) (Task, error) {
 	if len(running) > 0 {
 		return running[0], nil
 	}
-	return a.d.cfg.ECS.Run(ctx, Run{Cluster: c.Cluster, TaskDefinition: a.plan.To.TaskDefinition, StartedBy: startedBy,
+	return a.d.cfg.ECS.Run(ctx, Run{
+		Cluster: c.Cluster, TaskDefinition: a.plan.To.TaskDefinition, StartedBy: startedBy,
 		Container: c.Container, Command: a.plan.Migration, Network: c.Network,
-		Tags: map[string]string{contract.TagService: a.plan.Service, contract.TagEnvironment: a.plan.Environment, contract.TagRelease: a.plan.To.Release}})
+		Tags: map[string]string{contract.TagService: a.plan.Service, contract.TagEnvironment: a.plan.Environment, contract.TagRelease: a.plan.To.Release},
+	})
 }
 
 // exitCodeOf returns the exit code of one container. The others do not count:

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -80,7 +81,7 @@ func (d *Deployer) earlier(ctx context.Context, b *begun, to string) (TaskDefini
 // named reports whether to names the revision: by release, by number, or by
 // family:revision.
 func named(td TaskDefinition, container, to string) bool {
-	return releaseOf(td, container) == to || revisionName(td.ARN) == to || fmt.Sprint(td.Revision) == strings.TrimPrefix(to, ":")
+	return releaseOf(td, container) == to || revisionName(td.ARN) == to || strconv.Itoa(td.Revision) == strings.TrimPrefix(to, ":")
 }
 
 // before finds the release that was completely rolled out before the current

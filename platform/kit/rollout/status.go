@@ -140,13 +140,14 @@ func (s Status) String() string {
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
-	text := strings.Join(lines, "\n")
+	var text strings.Builder
+	text.WriteString(strings.Join(lines, "\n"))
 	for _, row := range s.Services {
 		if row.Problem != "" {
-			text += fmt.Sprintf("%s: %s\nnext: %s\n", row.Service, row.Problem, row.Next)
+			fmt.Fprintf(&text, "%s: %s\nnext: %s\n", row.Service, row.Problem, row.Next)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // release shows the release, and when others have tasks too, those first.

@@ -43,7 +43,7 @@ func (d *Deployer) checkService(ctx context.Context, p Plan) Check {
 
 func (d *Deployer) checkImage(ctx context.Context, p Plan) Check {
 	c := Check{Name: "image of release " + p.To.Release}
-	build := fmt.Sprintf("go tool mage build %s", p.Service)
+	build := "go tool mage build " + p.Service
 	if p.To.Digest == "" {
 		c.Detail, c.Next = fmt.Sprintf("%q is not given by digest", p.To.Image), build
 		return c

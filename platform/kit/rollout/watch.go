@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
@@ -63,8 +64,10 @@ type watch struct {
 
 func newWatch(d *Deployer, p Plan, emit *event.Emitter, r *releases, known map[string]bool, before *Service) *watch {
 	now := d.cfg.Clock.Now()
-	w := &watch{d: d, plan: p, emit: emit, releases: r, known: known, began: now, seen: now,
-		old: map[string]bool{}, told: map[string]bool{}}
+	w := &watch{
+		d: d, plan: p, emit: emit, releases: r, known: known, began: now, seen: now,
+		old: map[string]bool{}, told: map[string]bool{},
+	}
 	if before != nil {
 		for _, m := range before.Events {
 			w.old[m.ID] = true
@@ -191,17 +194,18 @@ func (w *watch) tell(ctx context.Context, service Service, ours *Deployment) {
 	if ours == nil {
 		return
 	}
-	for i := len(service.Events) - 1; i >= 0; i-- { // oldest first
-		m := service.Events[i]
+	for _, m := range slices.Backward(service.Events) { // oldest first
 		if w.told[m.ID] || !w.mine(m) {
 			continue
 		}
 		w.told[m.ID] = true
 		w.emit.Emit(event.ServiceMessage{ID: m.ID, At: m.At, Message: m.Message})
 	}
-	state := event.DeploymentChanged{Deployment: ours.ID, Revision: w.plan.To.Name, Release: w.plan.To.Release,
+	state := event.DeploymentChanged{
+		Deployment: ours.ID, Revision: w.plan.To.Name, Release: w.plan.To.Release,
 		State: ours.State, Stage: ours.Stage, Desired: ours.Requested, Running: ours.Running, Pending: ours.Pending,
-		Failed: ours.Failures, Reason: ours.Reason}
+		Failed: ours.Failures, Reason: ours.Reason,
+	}
 	for _, part := range service.Parts {
 		if part.TaskDefinition == w.plan.To.TaskDefinition && part.Failed > state.Failed {
 			state.Failed = part.Failed

@@ -88,8 +88,10 @@ func newCluster(t *testing.T) *cluster {
 	cfg := awsx.Config{Region: region, Endpoint: server.URL, Local: true}
 	c.url, c.sdk = server.URL, must(awsx.Load(t.Context(), cfg))(t)
 	c.client = must(awsx.New(t.Context(), cfg))(t)
-	c.deploy = must(rollout.New(rollout.Config{Environment: "local", Local: true, Platform: "linux/amd64",
-		ECS: c.client, Images: c.client, Secrets: c.client, Contracts: c.client, Logs: c.client}))(t)
+	c.deploy = must(rollout.New(rollout.Config{
+		Environment: "local", Local: true, Platform: "linux/amd64",
+		ECS: c.client, Images: c.client, Secrets: c.client, Contracts: c.client, Logs: c.client,
+	}))(t)
 	c.shell()
 	return c
 }
@@ -129,7 +131,8 @@ func (c *cluster) shell() {
 	t, ctx := c.t, c.t.Context()
 	api := ecs.NewFromConfig(c.sdk)
 	secret := must(secretsmanager.NewFromConfig(c.sdk).CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-		Name: aws.String("slipway/local/catalog/database"), SecretString: aws.String("{}"), ClientRequestToken: aws.String(strings.Repeat("a", 32))}))(t)
+		Name: aws.String("slipway/local/catalog/database"), SecretString: aws.String("{}"), ClientRequestToken: aws.String(strings.Repeat("a", 32)),
+	}))(t)
 	must(awsecr.NewFromConfig(c.sdk).CreateRepository(ctx, &awsecr.CreateRepositoryInput{RepositoryName: aws.String("slipway/catalog")}))(t)
 	doc := contract.Contract{
 		Version: 1, Environment: "local", Service: "catalog", Cluster: "slipway-local", ECSService: "catalog", Family: "slipway-local-catalog",
@@ -142,23 +145,29 @@ func (c *cluster) shell() {
 	}
 	c.publish(doc)
 	must(api.CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: aws.String("slipway-local")}))(t)
-	bootstrap := must(api.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{Family: aws.String(doc.Family), Cpu: aws.String("256"), Memory: aws.String("512"),
+	bootstrap := must(api.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
+		Family: aws.String(doc.Family), Cpu: aws.String("256"), Memory: aws.String("512"),
 		NetworkMode: types.NetworkModeAwsvpc, RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
-		ContainerDefinitions: []types.ContainerDefinition{{Name: aws.String("catalog"), Image: aws.String("slipway:image")}}}))(t)
+		ContainerDefinitions: []types.ContainerDefinition{{Name: aws.String("catalog"), Image: aws.String("slipway:image")}},
+	}))(t)
 	must(api.CreateService(ctx, &ecs.CreateServiceInput{
 		Cluster: aws.String("slipway-local"), ServiceName: aws.String("catalog"), DesiredCount: aws.Int32(0),
 		TaskDefinition: bootstrap.TaskDefinition.TaskDefinitionArn, LaunchType: types.LaunchTypeFargate,
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-0"}, SecurityGroups: []string{"sg-0"}}},
-		DeploymentConfiguration: &types.DeploymentConfiguration{MinimumHealthyPercent: aws.Int32(100), MaximumPercent: aws.Int32(200),
-			DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{Enable: true, Rollback: true}},
+		DeploymentConfiguration: &types.DeploymentConfiguration{
+			MinimumHealthyPercent: aws.Int32(100), MaximumPercent: aws.Int32(200),
+			DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{Enable: true, Rollback: true},
+		},
 	}))(t)
 }
 
 // publish writes the contract.
 func (c *cluster) publish(doc contract.Contract) {
 	data := must(doc.Encode())(c.t)
-	must(ssm.NewFromConfig(c.sdk).PutParameter(c.t.Context(), &ssm.PutParameterInput{Name: aws.String(contract.ParameterName("local", "catalog")),
-		Value: aws.String(string(data)), Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true)}))(c.t)
+	must(ssm.NewFromConfig(c.sdk).PutParameter(c.t.Context(), &ssm.PutParameterInput{
+		Name:  aws.String(contract.ParameterName("local", "catalog")),
+		Value: aws.String(string(data)), Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true),
+	}))(c.t)
 }
 
 // release is a release whose image's digest consists of one digit.
@@ -175,8 +184,10 @@ func (indexes) Manifest(_, reference string) (registry.Manifest, error) {
 	if strings.HasPrefix(reference, "sha256:0") {
 		return registry.Manifest{}, registry.ErrNotFound
 	}
-	return registry.Manifest{Digest: reference, MediaType: "application/vnd.oci.image.index.v1+json",
-		Content: []byte(`{"schemaVersion":2,"manifests":[{"platform":{"os":"linux","architecture":"amd64"}},{"platform":{"os":"unknown","architecture":"unknown"}}]}`)}, nil
+	return registry.Manifest{
+		Digest: reference, MediaType: "application/vnd.oci.image.index.v1+json",
+		Content: []byte(`{"schemaVersion":2,"manifests":[{"platform":{"os":"linux","architecture":"amd64"}},{"platform":{"os":"unknown","architecture":"unknown"}}]}`),
+	}, nil
 }
 
 func (indexes) PutManifest(string, string, string, []byte) (string, error) { return "", nil }

@@ -18,12 +18,18 @@ func TestErrors(t *testing.T) {
 		code, message, want, next string
 		notFound                  bool
 	}{
-		"expired": {code: "ExpiredTokenException", message: "The security token is expired",
-			want: "describe service catalog in cluster c: ExpiredTokenException: The security token is expired", next: "aws sso login   # then repeat the command"},
-		"denied": {code: "AccessDeniedException", message: "not authorized",
-			want: "describe service catalog in cluster c: AccessDeniedException: not authorized", next: "aws sts get-caller-identity   # is this the role that may deploy?"},
-		"no cluster": {code: "ClusterNotFoundException", message: "Cluster not found.", notFound: true,
-			want: "describe service catalog in cluster c: ClusterNotFoundException: Cluster not found."},
+		"expired": {
+			code: "ExpiredTokenException", message: "The security token is expired",
+			want: "describe service catalog in cluster c: ExpiredTokenException: The security token is expired", next: "aws sso login   # then repeat the command",
+		},
+		"denied": {
+			code: "AccessDeniedException", message: "not authorized",
+			want: "describe service catalog in cluster c: AccessDeniedException: not authorized", next: "aws sts get-caller-identity   # is this the role that may deploy?",
+		},
+		"no cluster": {
+			code: "ClusterNotFoundException", message: "Cluster not found.", notFound: true,
+			want: "describe service catalog in cluster c: ClusterNotFoundException: Cluster not found.",
+		},
 		"no message": {code: "InvalidParameterException", want: "describe service catalog in cluster c: InvalidParameterException"},
 	}
 	for name, tc := range cases {

@@ -188,8 +188,10 @@ func TestNotFound(t *testing.T) {
 	_, definitionErr := c.client.TaskDefinition(t.Context(), "nothing")
 	_, deploymentErr := c.client.Deployment(t.Context(), "arn:aws:ecs:us-east-1:000000000000:service-deployment/slipway-local/catalog/abcdefghijklmnopqrstu")
 	_, taskErr := c.client.Task(t.Context(), "slipway-local", strings.Repeat("0", 32))
-	for what, err := range map[string]error{"contract": contractErr, "service": serviceErr, "cluster": clusterErr,
-		"definition": definitionErr, "deployment": deploymentErr, "task": taskErr} {
+	for what, err := range map[string]error{
+		"contract": contractErr, "service": serviceErr, "cluster": clusterErr,
+		"definition": definitionErr, "deployment": deploymentErr, "task": taskErr,
+	} {
 		if !errors.Is(err, rollout.ErrNotFound) {
 			t.Errorf("%s: error %v; want not found", what, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,10 +66,8 @@ func (c *Client) Check(ctx context.Context, valueFrom string) error {
 		return fmt.Errorf("look for secret %s: it is scheduled for deletion", id)
 	}
 	for _, stages := range out.VersionIdsToStages {
-		for _, stage := range stages {
-			if stage == "AWSCURRENT" {
-				return nil
-			}
+		if slices.Contains(stages, "AWSCURRENT") {
+			return nil
 		}
 	}
 	return fmt.Errorf("look for secret %s: it has no value yet", id)

@@ -78,8 +78,13 @@ func TestOnlyHoldersOfTheTokenAreServed(t *testing.T) {
 	_, _, url := serve(t)
 	for name, header := range map[string]string{"none": "", "wrong": "Bearer wrong", "empty": "Bearer ", "other scheme": "Basic secret"} {
 		for _, call := range []struct{ method, path string }{
-			{http.MethodGet, daemon.StatusPath}, {http.MethodPut, targetGroupPath}, {http.MethodPut, rulePath},
-			{http.MethodGet, rulePath}, {http.MethodGet, targetPath}, {http.MethodDelete, rulePath + "/x"}, {http.MethodPut, databasePath},
+			{http.MethodGet, daemon.StatusPath},
+			{http.MethodPut, targetGroupPath},
+			{http.MethodPut, rulePath},
+			{http.MethodGet, rulePath},
+			{http.MethodGet, targetPath},
+			{http.MethodDelete, rulePath + "/x"},
+			{http.MethodPut, databasePath},
 		} {
 			req, err := http.NewRequestWithContext(t.Context(), call.method, url+call.path, strings.NewReader("{}"))
 			if err != nil {

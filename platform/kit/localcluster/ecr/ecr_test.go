@@ -118,8 +118,7 @@ func (b bundle) pushImage(t *testing.T, image v1.Image, repository, tag, passwor
 }
 
 func codeOf(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	return fmt.Sprint(err)

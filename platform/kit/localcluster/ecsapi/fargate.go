@@ -15,7 +15,8 @@ type size struct{ cpu, from, to, step int }
 // Source: "Task CPU and memory" in "Amazon ECS task definition parameters for Fargate".
 func sizes() []size {
 	return []size{
-		{256, 512, 1024, 512}, {256, 2048, 2048, 1},
+		{256, 512, 1024, 512},
+		{256, 2048, 2048, 1},
 		{512, 1024, 4096, 1024},
 		{1024, 2048, 8192, 1024},
 		{2048, 4096, 16384, 1024},

@@ -221,7 +221,7 @@ func ask(c *http.Client, url string, i int) error {
 	}
 	defer res.Body.Close()
 	got, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != 200 {
+	if err != nil || res.StatusCode != http.StatusOK {
 		return fmt.Errorf("got %d %s, %w", res.StatusCode, got, err)
 	}
 	return nil

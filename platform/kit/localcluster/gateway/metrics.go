@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -87,9 +88,7 @@ func (m *metrics) observe(f *flight, took time.Duration) {
 func (g *Gateway) Metrics() map[string]Metrics {
 	g.mu.Lock()
 	groups := make(map[string]*group, len(g.groups))
-	for arn, gr := range g.groups {
-		groups[arn] = gr
-	}
+	maps.Copy(groups, g.groups)
 	g.mu.Unlock()
 	out := make(map[string]Metrics, len(groups))
 	for arn, gr := range groups {
@@ -127,9 +126,7 @@ func (m *metrics) snapshot() Metrics {
 	}
 	if len(m.grpc) > 0 {
 		s.GRPC = make(map[string]uint64, len(m.grpc))
-		for code, n := range m.grpc {
-			s.GRPC[code] = n
-		}
+		maps.Copy(s.GRPC, m.grpc)
 	}
 	return s
 }

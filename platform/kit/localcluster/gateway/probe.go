@@ -205,8 +205,7 @@ func probe(ctx context.Context, client *http.Client, p Protocol, addr string, hc
 
 // cause is the innermost part of a network error, such as "connection refused".
 func cause(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err.Error()
 	}
 	for errors.Unwrap(err) != nil {

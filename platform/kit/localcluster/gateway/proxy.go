@@ -224,7 +224,7 @@ func (g *Gateway) broken(w http.ResponseWriter, r *http.Request, t *target, err 
 	default:
 		f.refuse(w, r, http.StatusBadGateway, "the target broke the connection: "+cause(err))
 	}
-	g.log.Warn("target gave no response", "target", t.id, "addr", t.addr, "path", r.URL.Path, "status", f.status, "error", err)
+	g.log.WarnContext(r.Context(), "target gave no response", "target", t.id, "addr", t.addr, "path", r.URL.Path, "status", f.status, "error", err)
 	select {
 	case t.kick <- struct{}{}:
 	default:

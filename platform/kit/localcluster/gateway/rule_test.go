@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -50,7 +51,7 @@ func TestWildcardIsARegexp(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
-	r := httptest.NewRequest("POST", "http://Api.Example.com:8080/v1/products%2Fx?q=1", nil)
+	r := httptest.NewRequest(http.MethodPost, "http://Api.Example.com:8080/v1/products%2Fx?q=1", nil)
 	r.Header.Set("Content-Type", "application/grpc+proto")
 	for name, c := range map[string]struct {
 		cond Condition

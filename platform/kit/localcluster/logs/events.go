@@ -80,7 +80,7 @@ func (s *Store) accept(events []types.InputLogEvent, horizon int64) (records []r
 	oldest := now - (14 * 24 * time.Hour).Milliseconds()
 	newest := now + (2 * time.Hour).Milliseconds()
 	for i, e := range events {
-		index := int32(i) //nolint:gosec // at most maxEvents
+		index := int32(i)
 		switch {
 		case *e.Timestamp < horizon:
 			rejected.ExpiredLogEventEndIndex = aws.Int32(index + 1)

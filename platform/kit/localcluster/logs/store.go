@@ -98,7 +98,7 @@ func Open(config Config) (*Store, error) {
 		config: config, clock: config.Clock, groups: map[string]*group{},
 		prefix: fmt.Sprintf("arn:aws:logs:%s:%s:log-group:", config.Region, config.Account),
 	}
-	s.number.Store(uint64(max(0, config.Clock.Now().UnixNano()))) //nolint:gosec // not negative
+	s.number.Store(uint64(max(0, config.Clock.Now().UnixNano())))
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open logs: %w", err)
 	}

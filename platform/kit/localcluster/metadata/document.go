@@ -2,7 +2,7 @@ package metadata
 
 import (
 	"cmp"
-	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -78,7 +78,7 @@ func (v view) taskDocument() taskDocument {
 	memory, _ := strconv.Atoi(aws.ToString(v.task.Memory))
 	doc := taskDocument{
 		Cluster: aws.ToString(v.task.ClusterArn), TaskARN: aws.ToString(v.task.TaskArn),
-		Family: aws.ToString(v.def.Family), Revision: fmt.Sprint(v.def.Revision),
+		Family: aws.ToString(v.def.Family), Revision: strconv.Itoa(int(v.def.Revision)),
 		DesiredStatus: aws.ToString(v.task.DesiredStatus), KnownStatus: aws.ToString(v.task.LastStatus),
 		Limits:        limits{CPU: cpu / 1024, Memory: memory},
 		PullStartedAt: v.task.PullStartedAt, PullStoppedAt: v.task.PullStoppedAt,
@@ -114,16 +114,14 @@ func (v view) containerDocument(i int) containerDocument {
 			"com.amazonaws.ecs.container-name":          name,
 			"com.amazonaws.ecs.task-arn":                arn,
 			"com.amazonaws.ecs.task-definition-family":  aws.ToString(v.def.Family),
-			"com.amazonaws.ecs.task-definition-version": fmt.Sprint(v.def.Revision),
+			"com.amazonaws.ecs.task-definition-version": strconv.Itoa(int(v.def.Revision)),
 		},
 		DesiredStatus: aws.ToString(v.task.DesiredStatus), KnownStatus: aws.ToString(c.LastStatus),
 		ExitCode: c.ExitCode, CreatedAt: v.task.CreatedAt, StartedAt: v.task.StartedAt,
 		Limits: limits{CPU: float64(def.Cpu), Memory: int(aws.ToInt32(def.Memory))},
 		Type:   "NORMAL", ContainerARN: aws.ToString(c.ContainerArn), Networks: []network{},
 	}
-	for key, value := range def.DockerLabels {
-		doc.Labels[key] = value
-	}
+	maps.Copy(doc.Labels, def.DockerLabels)
 	if def.LogConfiguration != nil {
 		doc.LogDriver, doc.LogOptions = string(def.LogConfiguration.LogDriver), def.LogConfiguration.Options
 	}

@@ -64,9 +64,9 @@ func (s *Server) Supervise(ctx context.Context) {
 		if !s.ended(ctx) {
 			return
 		}
-		s.log.Warn("PostgreSQL ended; starting it again", "log", s.LogFile())
+		s.log.WarnContext(ctx, "PostgreSQL ended; starting it again", "log", s.LogFile())
 		if err := s.start(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("PostgreSQL did not start", "error", err)
+			s.log.ErrorContext(ctx, "PostgreSQL did not start", "error", err)
 			select {
 			case <-ctx.Done():
 				return

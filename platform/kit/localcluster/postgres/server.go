@@ -183,7 +183,7 @@ func (s *Server) initialise(ctx context.Context) error {
 	}
 	for _, dir := range stale {
 		if err := os.RemoveAll(dir); err != nil {
-			s.log.Warn("unfinished databases stay", "folder", dir, "error", err)
+			s.log.WarnContext(ctx, "unfinished databases stay", "folder", dir, "error", err)
 		}
 	}
 	fresh, err := os.MkdirTemp(s.cfg.Dir, filepath.Base(s.data())+".new-")

@@ -59,7 +59,7 @@ func extract(root *os.Root, head *tar.Header, content io.Reader) error {
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(file, content) //nolint:gosec // the archive's checksum is pinned
+		_, err = io.Copy(file, content)
 		return errors.Join(err, file.Close())
 	}
 	return nil

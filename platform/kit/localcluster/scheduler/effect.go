@@ -87,15 +87,13 @@ func (s *Scheduler) deregisterTarget(group, arn string) effect {
 			return
 		default:
 		}
-		s.waiters.Add(1)
-		go func() {
-			defer s.waiters.Done()
+		s.waiters.Go(func() {
 			select {
 			case <-drained:
 				over()
 			case <-s.done:
 			}
-		}()
+		})
 	}
 }
 

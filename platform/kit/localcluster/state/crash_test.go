@@ -96,8 +96,7 @@ func fillUntilFull(dir string) {
 }
 
 func describe(err error) {
-	var storage *state.StorageError
-	if errors.As(err, &storage) {
+	if storage, ok := errors.AsType[*state.StorageError](err); ok {
 		fmt.Fprintf(os.Stdout, "full=%t readonly=%t\n", storage.Full(), storage.ReadOnly())
 	}
 	fmt.Fprintln(os.Stdout, "error:", err)

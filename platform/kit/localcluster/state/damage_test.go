@@ -173,8 +173,7 @@ func TestAnyDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		store, err := state.Open(dir)
-		var damage *state.CorruptError
-		if errors.As(err, &damage) {
+		if _, ok := errors.AsType[*state.CorruptError](err); ok {
 			if after, _ := os.ReadFile(path); !bytes.Equal(after, data) {
 				t.Fatal("the damaged file was written to")
 			}

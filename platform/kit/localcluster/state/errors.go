@@ -101,8 +101,7 @@ func storageError(path string, err error) error {
 // withErrno finds the system's error number in the text of an error that was
 // formatted without wrapping, as bbolt does when it cannot grow its file.
 func withErrno(err error) error {
-	var number syscall.Errno
-	if errors.As(err, &number) {
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return err
 	}
 	for _, number := range []syscall.Errno{

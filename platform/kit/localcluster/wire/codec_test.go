@@ -42,8 +42,8 @@ func shapes() map[string]map[wire.Case][]reflect.Type {
 	found := map[string]map[wire.Case][]reflect.Type{}
 	for client, names := range clients {
 		var types []reflect.Type
-		for i := range client.NumMethod() {
-			call := client.Method(i).Type
+		for method := range client.Methods() {
+			call := method.Type
 			if call.NumIn() == 4 && call.NumOut() == 2 {
 				types = append(types, call.In(2).Elem(), call.Out(0).Elem())
 			}
@@ -112,7 +112,7 @@ func TestCodecAgreesWithSDK(t *testing.T) {
 					t.Fatal(err)
 				}
 				got = reflect.New(shape)
-				readable, isOutput := got.Interface().(smithy.Deserializable)
+				readable, isOutput := reflect.TypeAssert[smithy.Deserializable](got)
 				if !isOutput {
 					return
 				}

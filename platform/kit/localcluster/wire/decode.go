@@ -146,7 +146,7 @@ func holdsVariant(t reflect.Type) bool {
 // one reads the member, alone, into a new structure.
 func variant(member any, structure reflect.Value, field int, name string) error {
 	fresh := reflect.New(structure.Type())
-	target, ok := fresh.Interface().(smithy.Deserializable)
+	target, ok := reflect.TypeAssert[smithy.Deserializable](fresh)
 	if !ok {
 		return fmt.Errorf("no JSON form for %s", structure.Type().Field(field).Type)
 	}

@@ -104,7 +104,7 @@ func (e *encoder) variant(v reflect.Value) error {
 		e.buf.WriteString("null")
 		return nil
 	}
-	if doc, ok := v.Interface().(document.Marshaler); ok {
+	if doc, ok := reflect.TypeAssert[document.Marshaler](v); ok {
 		raw, err := doc.MarshalSmithyDocument()
 		if err != nil {
 			return fmt.Errorf("document: %w", err)

@@ -84,14 +84,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.clock.Now()
 	answer := &reply{w: w, id: requestID()}
 	defer func() {
-		if r := recover(); r != nil {
-			if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-				panic(r)
+		if value := recover(); value != nil {
+			if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(value)
 			}
-			h.logger.Error("request panicked", "target", answer.target, "panic", r, "stack", string(debug.Stack()))
+			h.logger.ErrorContext(r.Context(), "request panicked", "target", answer.target, "panic", value, "stack", string(debug.Stack()))
 			answer.fail(internal("the handler panicked"))
 		}
-		h.logger.Debug("request", "id", answer.id, "target", answer.target, "status", answer.status,
+		h.logger.DebugContext(r.Context(), "request", "id", answer.id, "target", answer.target, "status", answer.status,
 			"error", answer.code, "took", h.clock.Since(start))
 	}()
 	answer.target = r.Header.Get("X-Amz-Target")
@@ -100,10 +100,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.succeed(body)
 		return
 	}
-	var api smithy.APIError
-	if !errors.As(err, &api) {
+	if _, ok := errors.AsType[smithy.APIError](err); !ok {
 		if !errors.Is(err, context.Canceled) {
-			h.logger.Error("request failed", "id", answer.id, "target", answer.target, "error", err)
+			h.logger.ErrorContext(r.Context(), "request failed", "id", answer.id, "target", answer.target, "error", err)
 		}
 		err = internal(err.Error())
 	}
@@ -128,7 +127,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	}
 	if isForm(r) {
 		return nil, refusal(http.StatusBadRequest, "InvalidAction",
-			fmt.Sprintf("the local cluster does not serve %s", scope))
+			"the local cluster does not serve "+scope)
 	}
 	target, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	api, served := h.apis[target]

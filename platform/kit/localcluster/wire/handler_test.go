@@ -74,7 +74,8 @@ func TestClientRoundTrip(t *testing.T) {
 	check := func(t interface {
 		Fatal(args ...any)
 		Fatalf(format string, args ...any)
-	}, in *ecs.RegisterTaskDefinitionInput) {
+	}, in *ecs.RegisterTaskDefinitionInput,
+	) {
 		got, err := client.RegisterTaskDefinition(context.Background(), in)
 		if err != nil {
 			t.Fatal(err)
@@ -104,8 +105,7 @@ func TestClientRoundTrip(t *testing.T) {
 // validates asks the client's own checks of required members.
 func validates(client *ecs.Client, in *ecs.RegisterTaskDefinitionInput) error {
 	_, err := client.RegisterTaskDefinition(context.Background(), in)
-	var invalid smithy.InvalidParamsError
-	if errors.As(err, &invalid) {
+	if _, ok := errors.AsType[smithy.InvalidParamsError](err); ok {
 		return err
 	}
 	return nil

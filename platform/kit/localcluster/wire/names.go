@@ -18,7 +18,7 @@ type naming struct {
 // some members break it (ECR writes {"Key","Value"} for a tag).
 func namesOf(structure reflect.Type, c Case) naming {
 	n := naming{names: c}
-	if v, ok := reflect.New(structure).Interface().(smithy.Serializable); ok {
+	if v, ok := reflect.TypeAssert[smithy.Serializable](reflect.New(structure)); ok {
 		n.model = modelOf(v)
 	}
 	return n

@@ -84,8 +84,7 @@ func (a *reply) send(status int, contentType string, body []byte) {
 }
 
 func classify(err error) (code string, status int) {
-	var own *refused
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*refused](err); ok {
 		return own.Code, own.status
 	}
 	var api smithy.APIError
@@ -99,8 +98,7 @@ func classify(err error) (code string, status int) {
 }
 
 func message(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorMessage()
 	}
 	return err.Error()
@@ -110,11 +108,10 @@ func message(err error) string {
 // text is "message" or "Message" differs between exceptions of one service.
 func errorBody(code string, err error) []byte {
 	fields := map[string]any{"__type": code}
-	var modelled interface {
+	if modelled, ok := errors.AsType[interface {
 		smithy.APIError
 		smithy.Serializable
-	}
-	if errors.As(err, &modelled) {
+	}](err); ok {
 		for name, value := range members(modelled) {
 			fields[name] = value
 		}

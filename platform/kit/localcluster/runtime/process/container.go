@@ -238,8 +238,7 @@ func (c *container) process(path string, argv []string) *exec.Cmd {
 
 // plain is the bare reason why a process did not start.
 func plain(err error) string {
-	var no syscall.Errno
-	if errors.As(err, &no) {
+	if no, ok := errors.AsType[syscall.Errno](err); ok {
 		return no.Error()
 	}
 	return err.Error()

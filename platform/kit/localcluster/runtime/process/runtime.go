@@ -133,7 +133,7 @@ const scratchFolder = "scratch"
 func (r *Runtime) Recover(ctx context.Context) ([]string, error) {
 	n, err := Sweep(ctx, r.cfg.Dir)
 	if n > 0 {
-		r.cfg.Logger.Info("ended processes of an earlier run", "count", n)
+		r.cfg.Logger.InfoContext(ctx, "ended processes of an earlier run", "count", n)
 	}
 	return nil, err
 }

@@ -46,7 +46,7 @@ func (s *spawner) start(ctx context.Context, cmd *exec.Cmd, clock clockwork.Cloc
 			Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Dir: cmd.Dir, SysProcAttr: cmd.SysProcAttr,
 			Stdout: cmd.Stdout, Stderr: cmd.Stderr, WaitDelay: cmd.WaitDelay,
 		}
-		*cmd = *fresh //nolint:govet // the first one never started
+		*cmd = *fresh
 		<-clock.After(wait)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ func (n Namer) Task() string { return hex.EncodeToString(n.random(16)) }
 // Number is 19 decimal digits, as in deployment and revision ids.
 func (n Namer) Number() string {
 	const low, span = 1_000_000_000_000_000_000, 8_000_000_000_000_000_000
-	return fmt.Sprint(low + binary.BigEndian.Uint64(n.random(8))%span)
+	return strconv.FormatUint(low+binary.BigEndian.Uint64(n.random(8))%span, 10)
 }
 
 // ServiceDeployment is a service deployment id: 21 URL-safe characters.
