@@ -101,9 +101,9 @@ func TestRead(t *testing.T) {
 	}
 }
 
-type withNext struct{ error }
+type nextError struct{ error }
 
-func (withNext) Next() string { return "go tool mage up" }
+func (nextError) Next() string { return "go tool mage up" }
 
 func TestSteps(t *testing.T) {
 	t.Parallel()
@@ -113,7 +113,7 @@ func TestSteps(t *testing.T) {
 	outer := emitter.Start("outer")
 	inner := outer.Start("inner")
 	clock.Advance(time.Second)
-	inner.End("", withNext{errors.New("broken")})
+	inner.End("", nextError{errors.New("broken")})
 	inner.Done("too late")
 	outer.Skip("no need")
 	err := emitter.For("local", "catalog").Run("run", func(*event.Step) (string, error) { return "fine", nil })

@@ -104,11 +104,11 @@ func (c *cluster) run(ctx context.Context) (err error) {
 	if c.gateway, err = listen(ctx, "gateway", c.cfg.GatewayPort); err != nil {
 		return err
 	}
-	defer c.gateway.Close()
+	defer func() { _ = c.gateway.Close() }() // its server has done so, once there is one
 	if c.endpoint, err = listen(ctx, "aws", c.cfg.EndpointPort); err != nil {
 		return err
 	}
-	defer c.endpoint.Close()
+	defer func() { _ = c.endpoint.Close() }() // likewise
 	database, err := c.startDatabase(ctx)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	if err := srv.Shutdown(grace); err != nil {
 		_ = srv.Close() // what still runs is cut
 	}
-	<-failed
+	<-failed //nolint:errcheck // it says that it was shut down
 	return nil
 }
 

@@ -95,7 +95,7 @@ func bytesText(n int64) string {
 }
 
 // wantedText is a log line that the user asked for.
-func wantedText(e event.Event, l event.LogLine) string {
+func wantedText(l event.LogLine) string {
 	task := l.Task
 	if len(task) > 8 {
 		task = task[:8]
@@ -122,13 +122,11 @@ type steps struct {
 
 func newSteps() *steps { return &steps{byID: map[string]*step{}} }
 
-func (s *steps) start(e event.Event, p event.StepStarted) *step {
-	st := &step{started: p, subject: subject(e), began: e.Time}
+func (s *steps) start(e event.Event, p event.StepStarted) {
 	if s.byID[p.ID] == nil {
 		s.order = append(s.order, p.ID)
 	}
-	s.byID[p.ID] = st
-	return st
+	s.byID[p.ID] = &step{started: p, subject: subject(e), began: e.Time}
 }
 
 // end removes a step and returns it; one that never started gets a stand-in.

@@ -57,7 +57,7 @@ func (v *plainView) event(e event.Event) {
 		v.say(who, stoppedText(p))
 	case event.LogLine:
 		if p.Wanted {
-			write(v.out, complete(clean(wantedText(e, p))))
+			write(v.out, complete(clean(wantedText(p))))
 			v.spoke = v.clock.Now()
 			return
 		}

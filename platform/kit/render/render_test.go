@@ -172,6 +172,7 @@ type screen struct {
 }
 
 func newScreen(t testing.TB, columns int) *screen {
+	t.Helper()
 	return &screen{t: t, lines: []string{""}, columns: columns}
 }
 

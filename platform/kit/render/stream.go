@@ -15,7 +15,7 @@ func (v *jsonView) event(e event.Event) {
 	line, err := json.Marshal(e)
 	if err != nil { // data that has no JSON form; say so in the stream itself
 		e.Data = event.Notice{Level: event.Warning, Message: err.Error()}
-		line, _ = json.Marshal(e)
+		line, _ = json.Marshal(e) //nolint:errchkjson // a notice has a JSON form
 	}
 	write(v.out, string(line)+"\n")
 }
@@ -32,7 +32,7 @@ func (v *quietView) event(e event.Event) {
 		write(v.out, complete(clean(p.Text)))
 	case event.LogLine:
 		if p.Wanted {
-			write(v.out, complete(clean(wantedText(e, p))))
+			write(v.out, complete(clean(wantedText(p))))
 		}
 	case event.Verdict:
 		if p.Outcome != event.Completed {

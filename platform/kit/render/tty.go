@@ -98,7 +98,7 @@ func (v *ttyView) apply(e event.Event) (lines []line, result string) {
 		return []line{{yellow, "! ", who + stoppedText(p)}}, ""
 	case event.LogLine:
 		if p.Wanted {
-			return nil, wantedText(e, p)
+			return nil, wantedText(p)
 		}
 		return []line{{faint, "  ", who + "| " + p.Message}}, ""
 	case event.Notice:

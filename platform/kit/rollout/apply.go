@@ -49,6 +49,7 @@ func (a *application) run(ctx context.Context) (Verdict, error) {
 		return a.alreadyRuns(ctx), nil
 	case ActResume:
 		return a.watch(ctx, nil, nil)
+	case ActDeploy:
 	}
 	err := a.emit.Run("verify", func(*event.Step) (string, error) {
 		checks, err := a.d.Verify(ctx, a.plan)

@@ -77,7 +77,7 @@ func cannotPull(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 }
 
 // stopped is stopped by somebody after a second.
-func stopped(f *fakeAWS, d *fakeDeployment, age time.Duration) {
+func stopped(_ *fakeAWS, d *fakeDeployment, age time.Duration) {
 	if age >= time.Second {
 		d.State, d.Reason = rollout.StateStopped, "Service deployment was stopped by request."
 	}
@@ -100,7 +100,7 @@ func overtaken(at time.Duration, by string) behaviour {
 
 // vanished is replaced so early that ECS never lists it.
 func vanished(by string) behaviour {
-	return func(f *fakeAWS, d *fakeDeployment, age time.Duration) {
+	return func(f *fakeAWS, _ *fakeDeployment, _ time.Duration) {
 		f.deployments = f.deployments[:len(f.deployments)-1]
 		f.begin(by, nil)
 		f.service.TaskDefinition = by

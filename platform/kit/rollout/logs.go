@@ -49,7 +49,7 @@ func (d *Deployer) Logs(ctx context.Context, service string, opts LogsOptions, s
 			return nil
 		}
 		if d.wait(ctx, n) != nil {
-			return nil
+			return nil //nolint:nilerr // to be ended is how following ends
 		}
 	}
 }

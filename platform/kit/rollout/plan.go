@@ -90,11 +90,11 @@ func (d *Deployer) Plan(ctx context.Context, service string, release Release, op
 	if b.plan.Contract.Migration != nil {
 		b.plan.Migration = b.plan.Contract.Migration.Command
 	}
-	same, err := b.registered(ctx, d.cfg.ECS, contract.FingerprintOf(definition))
+	same, found, err := b.registered(ctx, d.cfg.ECS, contract.FingerprintOf(definition))
 	if err != nil {
 		return Plan{}, fail(what, err, d.shell())
 	}
-	if same != nil {
+	if found {
 		b.plan.To.TaskDefinition, b.plan.To.Name = same.ARN, revisionName(same.ARN)
 	}
 	b.settle(target, opts.Force)
@@ -149,21 +149,18 @@ func (d *Deployer) timeout(s Service, opts Options) time.Duration {
 
 // registered returns the revision with that fingerprint if it is the one the
 // service runs or the family's newest, as it is after an interrupted deploy.
-func (b *begun) registered(ctx context.Context, ecs ECS, fingerprint string) (*TaskDefinition, error) {
+func (b *begun) registered(ctx context.Context, ecs ECS, fingerprint string) (same TaskDefinition, found bool, err error) {
 	if b.current.Active && b.current.Tags[contract.TagFingerprint] == fingerprint {
-		return &b.current, nil
+		return b.current, true, nil
 	}
 	newest, err := ecs.TaskDefinition(ctx, b.plan.Contract.Family)
 	if isNotFound(err) {
-		return nil, nil
+		return TaskDefinition{}, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return TaskDefinition{}, false, err
 	}
-	if newest.Active && newest.Tags[contract.TagFingerprint] == fingerprint {
-		return &newest, nil
-	}
-	return nil, nil
+	return newest, newest.Active && newest.Tags[contract.TagFingerprint] == fingerprint, nil
 }
 
 // settle decides the action and the rest that follows from target.

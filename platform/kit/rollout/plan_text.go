@@ -86,6 +86,7 @@ func (p Plan) Steps() []string {
 		return nil
 	case ActResume:
 		return []string{"watch the deployment to its end"}
+	case ActDeploy:
 	}
 	steps := []string{"verify the image, its platform, the secrets and the service"}
 	if p.To.TaskDefinition == "" {

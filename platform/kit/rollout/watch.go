@@ -84,7 +84,7 @@ func (w *watch) run(ctx context.Context) (Verdict, error) {
 		now := w.d.cfg.Clock.Now()
 		switch {
 		case ctx.Err() != nil:
-			return w.interrupted(ctx), nil
+			return w.interrupted(ctx), nil //nolint:nilerr // the verdict says it
 		case err != nil && now.Sub(w.seen) > blind:
 			return Verdict{}, fail("lost sight of the rollout, which goes on by itself", err, w.d.command("status", ""))
 		case err == nil:
@@ -100,7 +100,7 @@ func (w *watch) run(ctx context.Context) (Verdict, error) {
 			return w.timedOut(ctx, ours), nil
 		}
 		if err := w.d.wait(ctx, n); err != nil {
-			return w.interrupted(ctx), nil
+			return w.interrupted(ctx), nil //nolint:nilerr // the verdict says it
 		}
 	}
 }

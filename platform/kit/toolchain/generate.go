@@ -104,16 +104,12 @@ func CheckGenerated(ctx context.Context, o Options) error {
 func snapshot(root string, trees []string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, tree := range trees {
-		err := filepath.WalkDir(filepath.Join(root, tree), func(path string, d fs.DirEntry, err error) error {
+		all := os.DirFS(root)
+		err := fs.WalkDir(all, filepath.ToSlash(tree), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
-			content, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			rel, err := filepath.Rel(root, path)
-			files[rel] = content
+			files[filepath.FromSlash(path)], err = fs.ReadFile(all, path)
 			return err
 		})
 		if err != nil {

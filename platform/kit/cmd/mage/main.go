@@ -5,6 +5,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
@@ -30,7 +31,7 @@ func main() {
 
 func check(err error) {
 	if err != nil {
-		os.Stderr.WriteString("mage: " + err.Error() + "\n")
+		fmt.Fprintln(os.Stderr, "mage:", err)
 		os.Exit(1)
 	}
 }

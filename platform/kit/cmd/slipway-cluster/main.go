@@ -16,11 +16,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
 	cfg := localcluster.Config{Logger: slog.New(slog.NewJSONHandler(os.Stderr, nil)), Reporter: daemon.StarterReporter()}
 	cfg.Flags(flag.CommandLine)
 	flag.Parse()
-	if err := localcluster.Run(ctx, cfg); err != nil {
+	err := localcluster.Run(ctx, cfg)
+	stop()
+	if err != nil {
 		cfg.Logger.Error("ended", "error", err)
 		os.Exit(1)
 	}

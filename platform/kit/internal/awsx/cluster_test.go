@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand"
+	"math/rand/v2"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -65,7 +65,7 @@ func newCluster(t *testing.T) *cluster {
 	targets := &fake.Targets{}
 	sched := must(scheduler.New(scheduler.Config{
 		Store: store, Runtime: c.runtime, Targets: targets, Clock: clockwork.NewRealClock(),
-		IDs: rand.New(rand.NewSource(1)), Account: account, Region: region,
+		IDs: rand.NewChaCha8([32]byte{1}), Account: account, Region: region,
 		MetadataBaseURL: "http://127.0.0.1:1", Logger: slog.New(slog.DiscardHandler),
 	}))(t)
 	c.runtime.Report, targets.Changed = sched.Report, sched.TargetChanged

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/procs"
 )
 
 var errEnded = errors.New("the cluster's process ended before it was ready")
@@ -122,13 +124,16 @@ func Find(ctx context.Context, stateDir string) (Info, bool, error) {
 		return Info{}, false, fmt.Errorf("ask cluster: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+info.Token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := loopback.Do(req)
 	if err != nil {
 		return Info{}, false, nil
 	}
 	defer resp.Body.Close()
 	return info, resp.StatusCode == http.StatusOK, nil
 }
+
+// loopback asks the cluster itself, never a proxy.
+var loopback = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // StatusPath answers 200 to whoever has the token of a running cluster.
 const StatusPath = "/_slipway/status"
@@ -146,18 +151,10 @@ func Stop(ctx context.Context, info Info) error {
 		}
 		return fmt.Errorf("stop cluster process %d: %w", info.PID, err)
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if err := proc.Signal(syscall.Signal(0)); err != nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for cluster process %d: %w", info.PID, ctx.Err())
-		case <-tick.C:
-		}
+	if err := procs.Gone(ctx, info.PID); err != nil {
+		return fmt.Errorf("wait for cluster process %d: %w", info.PID, err)
 	}
+	return nil
 }
 
 // BuildID returns a short hash of an executable, by which a running cluster

@@ -39,7 +39,7 @@ func act(role string) int {
 	return 2
 }
 
-func start(t *testing.T, ctx context.Context, role string, steps *[]string) (Info, error) {
+func start(ctx context.Context, t *testing.T, role string, steps *[]string) (Info, error) {
 	t.Helper()
 	t.Setenv(roleVariable, role)
 	return Start(ctx, StartConfig{Program: os.Args[0], StateDir: t.TempDir(), OnStep: func(s Step) {
@@ -51,7 +51,7 @@ func start(t *testing.T, ctx context.Context, role string, steps *[]string) (Inf
 
 func TestStartWaitsUntilReadyAndStopUntilGone(t *testing.T) {
 	var steps []string
-	info, err := start(t, t.Context(), "ready", &steps)
+	info, err := start(t.Context(), t, "ready", &steps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,12 +69,12 @@ func TestStartWaitsUntilReadyAndStopUntilGone(t *testing.T) {
 }
 
 func TestStartTellsWhyNot(t *testing.T) {
-	_, err := start(t, t.Context(), "fault", nil)
+	_, err := start(t.Context(), t, "fault", nil)
 	var fault *Fault
 	if !errors.As(err, &fault) || fault.Next() != "end it" {
 		t.Errorf("a cluster that cannot start = %v, want its fault", err)
 	}
-	_, err = start(t, t.Context(), "panic", nil)
+	_, err = start(t.Context(), t, "panic", nil)
 	if !errors.As(err, &fault) || !strings.Contains(err.Error(), "walked into a wall") {
 		t.Errorf("a cluster that dies = %v, want a fault with its last lines", err)
 	}
@@ -83,7 +83,7 @@ func TestStartTellsWhyNot(t *testing.T) {
 func TestStartEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	if _, err := start(t, ctx, "slow", nil); !errors.Is(err, context.Canceled) {
+	if _, err := start(ctx, t, "slow", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Start = %v, want the context's error", err)
 	}
 }

@@ -27,7 +27,7 @@ type Step struct {
 }
 
 // Fault says what could not be done, why, and what to type next.
-type Fault struct {
+type Fault struct { //nolint:errname // a message first, and an error by the way
 	What string `json:"what"`
 	Why  string `json:"why"`
 	Hint string `json:"next"`

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand"
+	"math/rand/v2"
 	"net/http/httptest"
 	"slices"
 	"testing"
@@ -53,7 +53,7 @@ func newCluster(t *testing.T) *cluster {
 	targets := &fake.Targets{}
 	s, err := scheduler.New(scheduler.Config{
 		Store: store, Runtime: runtime, Targets: targets, Clock: clockwork.NewRealClock(),
-		IDs: rand.New(rand.NewSource(1)), Account: account, Region: region,
+		IDs: rand.NewChaCha8([32]byte{1}), Account: account, Region: region,
 		MetadataBaseURL: "http://127.0.0.1:1", Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

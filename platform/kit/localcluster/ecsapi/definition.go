@@ -132,6 +132,7 @@ func (a *service) listTaskDefinitionFamilies(_ context.Context, in *ecs.ListTask
 	var families []string
 	for family, on := range active {
 		switch in.Status {
+		case types.TaskDefinitionFamilyStatusAll:
 		case types.TaskDefinitionFamilyStatusActive:
 			if !on {
 				continue

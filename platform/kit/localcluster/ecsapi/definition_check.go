@@ -19,7 +19,7 @@ func checkDefinition(in *ecs.RegisterTaskDefinitionInput) error {
 	what := present(map[string]bool{
 		"volumes":               len(in.Volumes) > 0,
 		"proxyConfiguration":    in.ProxyConfiguration != nil,
-		"inferenceAccelerators": len(in.InferenceAccelerators) > 0,
+		"inferenceAccelerators": len(in.InferenceAccelerators) > 0, //nolint:staticcheck // refused, not used
 		"ipcMode":               in.IpcMode != "",
 		"pidMode":               in.PidMode != "",
 		"placementConstraints":  len(in.PlacementConstraints) > 0,

@@ -48,7 +48,7 @@ func checkOverrides(o *types.TaskOverride) error {
 	if o == nil {
 		return nil
 	}
-	if len(o.InferenceAcceleratorOverrides) > 0 {
+	if len(o.InferenceAcceleratorOverrides) > 0 { //nolint:staticcheck // refused, not used
 		return ecserr.Unsupported("%s is not available on this cluster.", "inferenceAcceleratorOverrides")
 	}
 	for _, c := range o.ContainerOverrides {

@@ -110,7 +110,7 @@ func TestLeastOutstanding(t *testing.T) {
 	b := setup(t, Config{})
 	b.group(func(tg *TargetGroup) { tg.Algorithm = LeastOutstanding })
 	entered, leave := make(chan struct{}, 1), make(chan struct{})
-	hold := func(w http.ResponseWriter, r *http.Request) {
+	hold := func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hold" {
 			entered <- struct{}{}
 			select {

@@ -254,7 +254,7 @@ func (g *Gateway) rebuild() error {
 				return fmt.Errorf("%w: %s", ErrNotFound, w.TargetGroupARN)
 			}
 			rt.groups = append(rt.groups, gr)
-			rt.total += uint64(w.Weight)
+			rt.total += uint64(w.Weight) //nolint:gosec // 0 to maxWeight
 		}
 		routes = append(routes, rt)
 	}
@@ -303,7 +303,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = srv.Close()
 	}
-	<-failed
+	<-failed //nolint:errcheck // it says that it was shut down
 	return err
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -84,6 +85,12 @@ func (f *flight) refuse(w http.ResponseWriter, r *http.Request, code int, why st
 	answer(w, r, code, why)
 }
 
+// flightOf is what is known of a request that the gateway passes on.
+func flightOf(r *http.Request) *flight {
+	f, _ := r.Context().Value(flightKey{}).(*flight) // ServeHTTP puts it there
+	return f
+}
+
 // newProxy returns the reverse proxy for one target.
 func (g *Gateway) newProxy(gr *group, t *target) *httputil.ReverseProxy {
 	p := &httputil.ReverseProxy{
@@ -92,7 +99,7 @@ func (g *Gateway) newProxy(gr *group, t *target) *httputil.ReverseProxy {
 		Rewrite:    func(pr *httputil.ProxyRequest) { g.rewrite(pr, t.addr) },
 		ErrorLog:   slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 		ModifyResponse: func(res *http.Response) error {
-			f := res.Request.Context().Value(flightKey{}).(*flight)
+			f := flightOf(res.Request)
 			if gr.protocol == GRPC {
 				separateTrailers(res)
 			}
@@ -204,13 +211,12 @@ func trace(in string, now time.Time) string {
 }
 
 func be32(t time.Time) []byte {
-	s := uint32(t.Unix()) //nolint:gosec // the trace header holds 32 bits of seconds
-	return []byte{byte(s >> 24), byte(s >> 16), byte(s >> 8), byte(s)}
+	return binary.BigEndian.AppendUint32(nil, uint32(t.Unix())) //nolint:gosec // the trace header holds 32 bits of seconds
 }
 
 // broken answers for a request whose target gave no response.
 func (g *Gateway) broken(w http.ResponseWriter, r *http.Request, t *target, err error) {
-	f := r.Context().Value(flightKey{}).(*flight)
+	f := flightOf(r)
 	var netErr net.Error
 	switch {
 	case errors.Is(context.Cause(r.Context()), errCut):
@@ -270,5 +276,11 @@ const copyBufferSize = 32 << 10
 // buffers holds *[]byte. It is a cache without meaning, hence one for all.
 var buffers = sync.Pool{New: func() any { b := make([]byte, copyBufferSize); return &b }}
 
-func (copyBuffers) Get() []byte  { return *buffers.Get().(*[]byte) }
+// Get lends a buffer.
+func (copyBuffers) Get() []byte {
+	b, _ := buffers.Get().(*[]byte) // the pool holds nothing else
+	return *b
+}
+
+// Put takes a buffer back.
 func (copyBuffers) Put(b []byte) { buffers.Put(&b) }

@@ -69,7 +69,7 @@ const (
 )
 
 // validate reports everything that is wrong with the rule by itself.
-func (r Rule) validate() error {
+func (r *Rule) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if r.ID == "" {
@@ -189,10 +189,11 @@ func (r *route) choose() *group {
 	const golden = 0x9E3779B97F4A7C15 // 2^64 divided by the golden ratio
 	at, _ := bits.Mul64(r.turn.Add(1)*golden, r.total)
 	for i, w := range r.rule.Forward {
-		if at < uint64(w.Weight) {
+		weight := uint64(w.Weight) //nolint:gosec // 0 to maxWeight
+		if at < weight {
 			return r.groups[i]
 		}
-		at -= uint64(w.Weight)
+		at -= weight
 	}
 	return nil
 }

@@ -163,7 +163,8 @@ func (p *jsonParser) is(path []any) (condition, error) {
 
 func (p *jsonParser) comparison(path []any, operator string) (condition, error) {
 	p.skip()
-	text, isQuoted := "", strings.HasPrefix(p.rest, `"`)
+	var text string
+	isQuoted := strings.HasPrefix(p.rest, `"`)
 	switch {
 	case isQuoted:
 		var err error

@@ -238,9 +238,11 @@ func (b bundle) walk(t *testing.T, group, stream string, limit int32, head bool)
 		in.NextToken = next
 		return false
 	}
-	for !step(head, &there) {
+	for ended := false; !ended; {
+		ended = step(head, &there)
 	}
-	for !step(!head, &back) {
+	for ended := false; !ended; {
+		ended = step(!head, &back)
 	}
 	if strings.Join(there, " ") != strings.Join(back, " ") {
 		t.Errorf("there %q, back %q", there, back)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -28,8 +29,12 @@ func compile(pattern string) (matcher, error) {
 	return compileTerms(pattern)
 }
 
+// terms are a pattern's words: those that must occur, those that must not, and
+// alternatives.
+type terms struct{ all, none, some []matcher }
+
 func compileTerms(pattern string) (matcher, error) {
-	var all, none, some []matcher
+	var t terms
 	rest := pattern
 	for rest != "" {
 		sign := byte(0)
@@ -43,36 +48,25 @@ func compileTerms(pattern string) (matcher, error) {
 		}
 		switch sign {
 		case '-':
-			none = append(none, term)
+			t.none = append(t.none, term)
 		case '?':
-			some = append(some, term)
+			t.some = append(t.some, term)
 		default:
-			all = append(all, term)
+			t.all = append(t.all, term)
 		}
 		rest = strings.TrimLeftFunc(rest, unicode.IsSpace)
 	}
-	return func(message string) bool {
-		for _, term := range all {
-			if !term(message) {
-				return false
-			}
-		}
-		for _, term := range none {
-			if term(message) {
-				return false
-			}
-		}
-		// Alternatives beside required terms have no effect in AWS either.
-		if len(some) == 0 || len(all) > 0 {
-			return true
-		}
-		for _, term := range some {
-			if term(message) {
-				return true
-			}
-		}
+	return t.match, nil
+}
+
+func (t terms) match(message string) bool {
+	holds := func(term matcher) bool { return term(message) }
+	fails := func(term matcher) bool { return !term(message) }
+	if slices.ContainsFunc(t.all, fails) || slices.ContainsFunc(t.none, holds) {
 		return false
-	}, nil
+	}
+	// Alternatives beside required terms have no effect in AWS either.
+	return len(t.some) == 0 || len(t.all) > 0 || slices.ContainsFunc(t.some, holds)
 }
 
 // nextTerm reads one term off the front of a pattern.

@@ -73,6 +73,7 @@ func (r *record) put(in *ssm.PutParameterInput) error {
 		if r.Tier == types.ParameterTierAdvanced {
 			return validation("This parameter uses the advanced-parameter tier. You can't downgrade it to the standard-parameter tier.")
 		}
+	case types.ParameterTierIntelligentTiering: // goes by the size
 	}
 	if len(*in.Value) > maxStandard && in.Tier == types.ParameterTierIntelligentTiering {
 		r.Tier = types.ParameterTierAdvanced

@@ -45,16 +45,21 @@ func serverAccount(data string) (*account, error) {
 	return nil, errors.New("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody")
 }
 
-// own hands a file or folder, with all that is below it, to the account.
+// own hands a folder, with all that is below it, to the account.
 func own(path string, a *account) error {
 	if a == nil {
 		return nil
 	}
-	return filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(p string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(p, int(a.Uid), int(a.Gid))
+		return root.Lchown(p, int(a.Uid), int(a.Gid))
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // FetchedVersion is the server that is fetched where none is installed.
@@ -72,7 +73,7 @@ func Fetch(ctx context.Context, cacheDir string, progress Progress) (Installatio
 	if err != nil {
 		return Installation{}, fmt.Errorf("fetch PostgreSQL %s: %w", FetchedVersion, err)
 	}
-	defer os.Remove(jar)
+	defer func() { _ = os.Remove(jar) }() // it is in the cache, where it harms nobody
 	if err := install(jar, dir); err != nil {
 		return Installation{}, fmt.Errorf("unpack PostgreSQL %s: %w", FetchedVersion, err)
 	}
@@ -96,7 +97,12 @@ func download(ctx context.Context, a artifact, dir string, progress Progress) (p
 	if err != nil {
 		return "", err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		ResponseHeaderTimeout: time.Minute,
+		DisableKeepAlives:     true,
+	}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +150,7 @@ func install(jar, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }() // only read
 	for _, f := range archive.File {
 		if !strings.HasSuffix(f.Name, ".txz") {
 			continue
@@ -153,7 +159,7 @@ func install(jar, dir string) error {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(tmp)
+		defer func() { _ = os.RemoveAll(tmp) }()     // gone already when all went well
 		if err := os.Chmod(tmp, 0o755); err != nil { //nolint:gosec // programs for any user
 			return err
 		}

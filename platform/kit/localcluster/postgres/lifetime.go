@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/procs"
 )
 
 // lockFile is what a server keeps in its data while it runs.
@@ -36,7 +37,7 @@ func readLock(data string) (lockFile, bool) {
 // it is ours is proved by its password and by the data folder it names.
 func (s *Server) adopt(ctx context.Context) bool {
 	lock, ok := readLock(s.data())
-	if !ok || !alive(lock.pid) || (s.cfg.Port != 0 && s.cfg.Port != lock.port) {
+	if !ok || !procs.Alive(lock.pid) || (s.cfg.Port != 0 && s.cfg.Port != lock.port) {
 		return false
 	}
 	s.port = lock.port
@@ -58,20 +59,21 @@ func (s *Server) adopt(ctx context.Context) bool {
 	return true
 }
 
+// retryDelay is the pause after a server that did not start.
+const retryDelay = time.Second
+
 // Supervise starts the server again whenever it ends by itself, until ctx ends.
 func (s *Server) Supervise(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		if !s.ended(ctx) {
 			return
 		}
 		s.log.WarnContext(ctx, "PostgreSQL ended; starting it again", "log", s.LogFile())
 		if err := s.start(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "PostgreSQL did not start", "error", err)
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(time.Second):
-			}
+			pause, cancel := context.WithTimeout(ctx, retryDelay)
+			<-pause.Done()
+			cancel()
 		}
 	}
 }
@@ -89,16 +91,7 @@ func (s *Server) ended(ctx context.Context) bool {
 			return false
 		}
 	}
-	tick := time.NewTicker(watchPeriod)
-	defer tick.Stop()
-	for alive(pid) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
+	return procs.Gone(ctx, pid) == nil
 }
 
 // Stop ends the server: sessions are ended, what is committed is safe. End
@@ -115,7 +108,7 @@ func (s *Server) Stop(ctx context.Context) error {
 func Sweep(ctx context.Context, dir string) error {
 	data := filepath.Join(dir, "data")
 	lock, ok := readLock(data)
-	if !ok || !alive(lock.pid) {
+	if !ok || !procs.Alive(lock.pid) {
 		return nil
 	}
 	if !isServer(lock.pid, data) {
@@ -154,28 +147,5 @@ func await(ctx context.Context, pid int, exit <-chan struct{}) bool {
 			return false
 		}
 	}
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for alive(pid) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// alive reports whether a process exists and is not a zombie whose parent is
-// slow to collect it.
-func alive(pid int) bool {
-	if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
-		return false
-	}
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if errors.Is(err, fs.ErrNotExist) || err != nil {
-		return !isLinux() // there is no /proc elsewhere
-	}
-	_, state, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(state, "Z")
+	return procs.Gone(ctx, pid) == nil
 }

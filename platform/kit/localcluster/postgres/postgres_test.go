@@ -17,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
+
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/procs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // folder is a temporary folder that the server's user may enter.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "slipway-postgres-")
+	dir, err := os.MkdirTemp("/tmp", "slipway-postgres-") //nolint:usetesting // only the tests' user may enter what TempDir makes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +177,7 @@ func TestAServerThatWasLeftRunningIsTakenOver(t *testing.T) {
 	if err := Sweep(ctx, dir); err != nil {
 		t.Fatal(err)
 	}
-	if alive(first.pid) {
+	if procs.Alive(first.pid) {
 		t.Error("Sweep left the server running")
 	}
 	if err := Sweep(ctx, dir); err != nil {

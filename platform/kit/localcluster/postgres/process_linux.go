@@ -7,8 +7,6 @@ import (
 	"strings"
 )
 
-func isLinux() bool { return true }
-
 // isServer reports whether the process is a server on that data: its working
 // directory or its command line names the folder.
 func isServer(pid int, data string) bool {

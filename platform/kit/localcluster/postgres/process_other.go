@@ -8,8 +8,6 @@ import (
 	"strings"
 )
 
-func isLinux() bool { return false }
-
 // isServer reports whether the process is a server on that data: its command
 // line names the folder.
 func isServer(pid int, data string) bool {

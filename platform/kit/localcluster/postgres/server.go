@@ -194,7 +194,7 @@ func (s *Server) initialise(ctx context.Context) error {
 	if err := os.WriteFile(secret, []byte(s.password), 0o600); err != nil {
 		return fmt.Errorf("write password for initdb: %w", err)
 	}
-	defer os.Remove(secret)
+	defer func() { _ = os.Remove(secret) }() // its folder goes too
 	if err := own(fresh, s.account); err != nil {
 		return fmt.Errorf("hand over %s: %w", fresh, err)
 	}
@@ -235,7 +235,9 @@ func (s *Server) choosePort() error {
 	if err != nil {
 		return fmt.Errorf("listen for PostgreSQL: %w", err)
 	}
-	s.port = l.Addr().(*net.TCPAddr).Port
+	if addr, ok := l.Addr().(*net.TCPAddr); ok {
+		s.port = addr.Port
+	}
 	return l.Close()
 }
 

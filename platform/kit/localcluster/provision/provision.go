@@ -123,7 +123,7 @@ func (p *Provisioner) apply(ctx context.Context, s shell) error {
 	if err != nil {
 		return err
 	}
-	if err := p.keepService(ctx, s, c); err != nil {
+	if err := p.keepService(ctx, c); err != nil {
 		return err
 	}
 	return p.keepContract(ctx, c)

@@ -16,14 +16,14 @@ import (
 // keepService makes the ECS service with no task and a bootstrap revision that
 // never runs, or brings an existing one's settings up to date. Desired count
 // and revision of an existing service are the deploy kit's and stay.
-func (p *Provisioner) keepService(ctx context.Context, s shell, c contract.Contract) error {
+func (p *Provisioner) keepService(ctx context.Context, c contract.Contract) error {
 	out, err := p.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{
 		Cluster: aws.String(c.Cluster), Services: []string{c.ECSService},
 	})
 	if err != nil {
 		return fmt.Errorf("describe service: %w", err)
 	}
-	want := p.settings(s, c)
+	want := settings(c)
 	if len(out.Services) == 1 && aws.ToString(out.Services[0].Status) == "ACTIVE" {
 		return p.updateService(ctx, c, out.Services[0], want)
 	}
@@ -44,7 +44,7 @@ func (p *Provisioner) keepService(ctx context.Context, s shell, c contract.Contr
 }
 
 // settings are the parts of the service that belong to its shell.
-func (p *Provisioner) settings(s shell, c contract.Contract) *ecs.CreateServiceInput {
+func settings(c contract.Contract) *ecs.CreateServiceInput {
 	in := &ecs.CreateServiceInput{
 		DeploymentConfiguration: &ecstypes.DeploymentConfiguration{
 			MinimumHealthyPercent: aws.Int32(100), MaximumPercent: aws.Int32(200),

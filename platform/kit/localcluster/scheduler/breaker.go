@@ -27,7 +27,7 @@ func (t *turn) blame(row *ledger.Task) {
 	dep.Crashes++
 	if wait := t.cfg.backoff(int(svc.Service.DesiredCount)).After(dep.Crashes); wait > 0 && svc.Primary == *dep.Deployment.Id {
 		dep.NotBefore = t.now.Add(wait)
-		t.say(svc, "is unable to consistently start tasks successfully; the next start is in %s", wait)
+		t.sayf(svc, "is unable to consistently start tasks successfully; the next start is in %s", wait)
 	}
 	if dep.Deployment.RolloutState == types.DeploymentRolloutStateInProgress {
 		dep.Deployment.FailedTasks++
@@ -84,7 +84,7 @@ func (t *turn) trip(svc *ledger.Service, dep *ledger.Deployment) bool {
 		return false
 	}
 	id := *dep.Deployment.Id
-	t.say(svc, "(deployment %s) deployment failed: tasks failed to start", id)
+	t.sayf(svc, "(deployment %s) deployment failed: tasks failed to start", id)
 	if row := t.ledger.Rollouts.Get(dep.Rollout); row != nil {
 		monitor := t.breakerState(svc, dep)
 		monitor.Status = types.ServiceDeploymentRollbackMonitorsStatusTriggered
@@ -110,7 +110,7 @@ func (t *turn) breakerState(svc *ledger.Service, dep *ledger.Deployment) types.S
 	return types.ServiceDeploymentCircuitBreaker{
 		Status:       types.ServiceDeploymentRollbackMonitorsStatusMonitoring,
 		FailureCount: dep.Deployment.FailedTasks,
-		Threshold:    int32(threshold(svc)),
+		Threshold:    int32(threshold(svc)), //nolint:gosec // at most 200
 	}
 }
 
@@ -187,7 +187,7 @@ func (t *turn) putBack(svc *ledger.Service, failed *ledger.Deployment, to *ledge
 	t.promote(svc, dep, failed.Rollout)
 	dep.Rollback = true
 	dep.Deployment.RolloutStateReason = aws.String(rollbackReason(v.initiator, id))
-	t.say(svc, "rolling back to (deployment %s)", id)
+	t.sayf(svc, "rolling back to (deployment %s)", id)
 	if row == nil {
 		return
 	}

@@ -103,7 +103,7 @@ func (t *turn) complete(svc *ledger.Service, dep *ledger.Deployment) {
 	dep.Deployment.RolloutState = types.DeploymentRolloutStateCompleted
 	dep.Deployment.RolloutStateReason = aws.String("ECS deployment " + id + " completed.")
 	t.touchDeployment(dep)
-	t.say(svc, "(deployment %s) deployment completed", id)
+	t.sayf(svc, "(deployment %s) deployment completed", id)
 	row := t.ledger.Rollouts.Get(dep.Rollout)
 	if row == nil || finished(row.Rollout.Status) {
 		dep.Rollback = false

@@ -124,6 +124,6 @@ func (s *Scheduler) apply(what string, fn func(*turn)) {
 		return nil
 	})
 	if err != nil {
-		s.cfg.Logger.Error(what, "error", err)
+		s.cfg.Logger.Error("turn refused", "turn", what, "error", err)
 	}
 }

@@ -88,14 +88,14 @@ func (t *turn) conclude(svc *ledger.Service, dep *ledger.Deployment, view plan.V
 		svc.Steady = complete
 		t.touchService(svc)
 		if complete && !view.Halted {
-			t.say(svc, "has reached a steady state")
+			t.sayf(svc, "has reached a steady state")
 		}
 	}
 	if step.Stuck != svc.Stuck {
 		svc.Stuck = step.Stuck
 		t.touchService(svc)
 		if step.Stuck {
-			t.say(svc, "was unable to stop or start tasks during a deployment because of the service deployment configuration: "+
+			t.sayf(svc, "was unable to stop or start tasks during a deployment because of the service deployment configuration: "+
 				"minimumHealthyPercent and maximumPercent leave no room for a step")
 		}
 	}
@@ -158,7 +158,7 @@ func (t *turn) launch(svc *ledger.Service, dep *ledger.Deployment, n int) {
 		ids = append(ids, ident.Last(*t.create(l).Task.TaskArn))
 	}
 	t.touch(serviceKey(svc))
-	t.say(svc, "has started %d tasks: %s", n, taskList(ids))
+	t.sayf(svc, "has started %d tasks: %s", n, taskList(ids))
 }
 
 // retire stops tasks the service no longer wants.
@@ -173,9 +173,9 @@ func (t *turn) retire(svc *ledger.Service, ids []string) {
 		}
 	}
 	if draining > 0 {
-		t.say(svc, "has begun draining connections on %d tasks", draining)
+		t.sayf(svc, "has begun draining connections on %d tasks", draining)
 	}
-	t.say(svc, "has stopped %d running tasks: %s", len(ids), taskList(ids))
+	t.sayf(svc, "has stopped %d running tasks: %s", len(ids), taskList(ids))
 }
 
 // prune drops the replaced deployments whose last task has stopped.
@@ -203,8 +203,8 @@ func capacityOf(strategy []types.CapacityProviderStrategyItem) string {
 // maxEvents is how many events a service keeps, as in ECS.
 const maxEvents = 100
 
-// say adds a service event, newest first.
-func (t *turn) say(svc *ledger.Service, format string, args ...any) {
+// sayf adds a service event, newest first.
+func (t *turn) sayf(svc *ledger.Service, format string, args ...any) {
 	event := types.ServiceEvent{
 		Id:        aws.String(t.names.UUID()),
 		CreatedAt: aws.Time(t.now),

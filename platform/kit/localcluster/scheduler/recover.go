@@ -175,14 +175,8 @@ func (s *Scheduler) untilNext() (wait time.Duration, set bool) {
 			}
 		}
 		for _, row := range t.ledger.Tasks.All {
-			if row.Over() {
-				consider(row.Task.StoppedAt.Add(keepStopped))
-				continue
-			}
-			if svc := t.ledger.Services.Get(row.Service); svc != nil && row.Live() && failing(row) {
-				if end := graceEnd(svc, row); end.After(t.now) {
-					consider(end)
-				}
+			if at, ok := t.due(row); ok {
+				consider(at)
 			}
 		}
 		for _, svc := range t.ledger.Services.All {
@@ -195,6 +189,20 @@ func (s *Scheduler) untilNext() (wait time.Duration, set bool) {
 		}
 	})
 	return wait, set
+}
+
+// due is when time alone changes something about the task: it is forgotten, or
+// its service's health grace ends.
+func (t *turn) due(row *ledger.Task) (at time.Time, ok bool) {
+	if row.Over() {
+		return row.Task.StoppedAt.Add(keepStopped), true
+	}
+	svc := t.ledger.Services.Get(row.Service)
+	if svc == nil || !row.Live() || !failing(row) {
+		return time.Time{}, false
+	}
+	end := graceEnd(svc, row)
+	return end, end.After(t.now)
 }
 
 // failing reports whether a check of the task fails at present.

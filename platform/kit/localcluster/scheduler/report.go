@@ -183,6 +183,7 @@ func taskHealth(def types.TaskDefinition, containers []types.Container) types.He
 				return types.HealthStatusUnhealthy
 			case types.HealthStatusHealthy:
 				healthy++
+			case types.HealthStatusUnknown:
 			}
 		}
 	}

@@ -264,7 +264,7 @@ func (s *Scheduler) ChangeTags(ctx context.Context, arn string, add []types.Tag,
 		}
 		next := slices.Clone(*tags)
 		next = slices.DeleteFunc(next, func(tag types.Tag) bool { return slices.Contains(remove, aws.ToString(tag.Key)) })
-		*tags = append(next, add...)
+		*tags = slices.Concat(next, add)
 		touch()
 		return nil
 	})

@@ -247,6 +247,7 @@ func (t *turn) taskTags(svc *ledger.Service, def *ledger.Definition) []types.Tag
 		tags = append(tags, svc.Service.Tags...)
 	case types.PropagateTagsTaskDefinition:
 		tags = append(tags, def.Tags...)
+	case types.PropagateTagsNone:
 	}
 	if svc.Service.EnableECSManagedTags {
 		tags = append(tags,

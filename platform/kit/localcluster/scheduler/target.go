@@ -40,7 +40,7 @@ func (t *turn) activate(row *ledger.Task) {
 		})
 		t.then(t.registerTarget(b.Group, Target{ID: *row.Task.TaskArn, Host: t.cfg.TargetHost, Port: int(port)}))
 		if svc != nil {
-			t.say(svc, "registered 1 targets in (target-group %s)", b.Group)
+			t.sayf(svc, "registered 1 targets in (target-group %s)", b.Group)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func (t *turn) refused(arn, group string, err error) {
 		return
 	}
 	if svc := t.ledger.Services.Get(row.Service); svc != nil {
-		t.say(svc, "was unable to register (task %s) in (target-group %s): %s", ident.Last(arn), group, err)
+		t.sayf(svc, "was unable to register (task %s) in (target-group %s): %s", ident.Last(arn), group, err)
 	}
 	t.setBinding(row, group, func(b *ledger.Binding) { b.State = ledger.BindingGone })
 	t.stop(row, ledger.CauseHealth, types.TaskStopCodeServiceSchedulerInitiated,
@@ -88,7 +88,7 @@ func (t *turn) leaveTargets(row *ledger.Task) bool {
 			})
 			t.then(t.deregisterTarget(b.Group, *row.Task.TaskArn))
 			if svc := t.ledger.Services.Get(row.Service); svc != nil {
-				t.say(svc, "deregistered 1 targets in (target-group %s)", b.Group)
+				t.sayf(svc, "deregistered 1 targets in (target-group %s)", b.Group)
 			}
 		case ledger.BindingDraining:
 			draining = true
@@ -166,13 +166,13 @@ func (t *turn) examine(row *ledger.Task) {
 		return
 	}
 	if row.Task.HealthStatus == types.HealthStatusUnhealthy {
-		t.say(svc, "(task %s) failed container health checks", ident.Last(*row.Task.TaskArn))
+		t.sayf(svc, "(task %s) failed container health checks", ident.Last(*row.Task.TaskArn))
 		t.stop(row, ledger.CauseHealth, types.TaskStopCodeServiceSchedulerInitiated, "Task failed container health checks")
 		return
 	}
 	for _, b := range row.Targets {
 		if b.Health == TargetUnhealthy {
-			t.say(svc, "(task %s) %s", ident.Last(*row.Task.TaskArn), failure(b))
+			t.sayf(svc, "(task %s) %s", ident.Last(*row.Task.TaskArn), failure(b))
 			t.stop(row, ledger.CauseHealth, types.TaskStopCodeServiceSchedulerInitiated,
 				"Task failed ELB health checks in (target-group "+b.Group+")")
 			return

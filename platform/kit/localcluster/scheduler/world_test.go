@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"math/rand"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -45,7 +45,7 @@ type world struct {
 func newWorld(t tb, dir string) *world {
 	w := &world{
 		tb: t, dir: dir, clock: clockwork.NewFakeClock(),
-		runtime: &fake.Runtime{}, targets: &fake.Targets{}, ids: rand.New(rand.NewSource(1)),
+		runtime: &fake.Runtime{}, targets: &fake.Targets{}, ids: rand.NewChaCha8([32]byte{1}),
 	}
 	w.runtime.Behave = behave
 	w.open()

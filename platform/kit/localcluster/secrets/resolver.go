@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -116,8 +117,8 @@ func (r *Resolver) secret(ctx context.Context, valueFrom string) (string, error)
 		return "", fmt.Errorf("%sretrieved secret from Secrets Manager did not contain json key %s", calling, key)
 	}
 	var value string
-	if err := json.Unmarshal(raw, &value); err != nil {
-		return string(raw), nil // a number, a boolean, or more JSON
+	if json.Unmarshal(raw, &value) != nil {
+		return string(raw), nil //nolint:nilerr // a number, a boolean, or more JSON
 	}
 	return value, nil
 }
@@ -132,6 +133,6 @@ func split(valueFrom string) (id, key, stage, version string, err error) {
 	if len(parts) < head || len(parts) > head+3 {
 		return "", "", "", "", fmt.Errorf("%sunexpected ARN format with parameters when trying to retrieve ASM secret: %s", unable, valueFrom)
 	}
-	rest := append(parts[head:len(parts):len(parts)], "", "", "")
+	rest := slices.Concat(parts[head:], []string{"", "", ""})
 	return strings.Join(parts[:head], ":"), rest[0], rest[1], rest[2], nil
 }

@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "write":
 		writeForever(os.Args[1])
+		os.Exit(1)
 	case "open":
 		openOnce(os.Args[1])
 	case "fill":
@@ -33,12 +34,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// writeForever acknowledges each write on stdout once Update has returned.
+// writeForever acknowledges each write on stdout once Update has returned. It
+// ends when one fails.
 func writeForever(dir string) {
 	store, err := state.Open(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stdout, "error", err)
-		os.Exit(1)
+		return
 	}
 	next := 0
 	_ = store.View(func(tx *state.Tx) error {
@@ -49,7 +51,7 @@ func writeForever(dir string) {
 			return tx.Put("n", fmt.Sprintf("%08d", next), strings.Repeat("x", next%3000))
 		})
 		if err != nil {
-			os.Exit(1)
+			return
 		}
 		fmt.Fprintln(os.Stdout, next)
 	}
@@ -223,7 +225,7 @@ func TestFull(t *testing.T) {
 // when the tests run as root.
 func TestReadOnlyFolder(t *testing.T) {
 	t.Parallel()
-	base, err := os.MkdirTemp("", "state")
+	base, err := os.MkdirTemp("", "state") //nolint:usetesting // only the tests' user may enter what TempDir makes
 	if err != nil {
 		t.Fatal(err)
 	}

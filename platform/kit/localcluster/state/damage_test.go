@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -148,6 +149,7 @@ func TestAnyDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	base, runs := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		data := bytes.Clone(raw)
 		for range rapid.IntRange(1, 3).Draw(t, "places") {
@@ -163,11 +165,11 @@ func TestAnyDamage(t *testing.T) {
 				copy(data[at/4096*4096+rapid.IntRange(0, 80).Draw(t, "head"):], rapid.SliceOfN(rapid.Byte(), 1, 8).Draw(t, "bytes"))
 			}
 		}
-		dir, err := os.MkdirTemp("", "state")
-		if err != nil {
+		runs++
+		dir := filepath.Join(base, strconv.Itoa(runs))
+		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir)
 		path := filepath.Join(dir, "state.db")
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)

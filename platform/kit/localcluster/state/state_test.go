@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -134,12 +135,10 @@ func TestListMayChangeWhatItLists(t *testing.T) {
 // restarts.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	base, runs := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "state")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
+		runs++
+		dir := filepath.Join(base, strconv.Itoa(runs))
 		store := open(t, dir)
 		defer func() { _ = store.Close() }()
 		model := map[string]string{}

@@ -47,7 +47,8 @@ func (e *encoder) value(v reflect.Value) error {
 		return e.value(v.Elem())
 	case reflect.Struct:
 		if v.Type() == timeType {
-			return e.time(v.Interface().(time.Time))
+			at, _ := reflect.TypeAssert[time.Time](v)
+			return e.time(at)
 		}
 		return e.structure(v)
 	case reflect.Interface:

@@ -23,7 +23,6 @@ type container struct {
 	def        types.ContainerDefinition
 	dependents []*container
 	secrets    [][2]string
-	command    []string // set by start, for health checks
 	environ    []string
 
 	image    rootfs.Image
@@ -143,7 +142,7 @@ func (c *container) grace() time.Duration {
 // exitCode is the process's own code, or 128 and the signal that ended it.
 func exitCode(s *os.ProcessState) int32 {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return 128 + int32(ws.Signal())
+		return 128 + int32(ws.Signal()) //nolint:gosec // signals are few
 	}
 	return int32(s.ExitCode()) //nolint:gosec // exit codes are 0 to 255
 }

@@ -124,6 +124,6 @@ func (c *container) verdict(cmd *exec.Cmd, ended <-chan error, timeout time.Dura
 	case <-over:
 	}
 	killGroup(cmd.Process.Pid)
-	<-ended
+	<-ended //nolint:errcheck // it says that it was killed
 	return false
 }

@@ -63,7 +63,7 @@ func (p *ports) one() (int, error) {
 // addresses.
 func free(port int) bool {
 	for _, host := range []string{"127.0.0.1", ""} {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))) //nolint:noctx // at once
 		if err != nil {
 			return false
 		}

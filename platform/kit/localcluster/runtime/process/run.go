@@ -134,7 +134,7 @@ func (r *run) scratch() string { return filepath.Join(r.rt.cfg.Dir, scratchFolde
 
 // makeScratch makes a folder that every container of the task may write to.
 func (r *run) makeScratch() error {
-	if err := os.MkdirAll(r.scratch(), 0o711); err != nil {
+	if err := os.MkdirAll(r.scratch(), 0o711); err != nil { //nolint:gosec // its containers' users walk through
 		return fmt.Errorf("ResourceInitializationError: make scratch folder: %w", err)
 	}
 	for _, c := range r.containers {

@@ -109,7 +109,7 @@ func New(cfg Config) (*Runtime, error) {
 		return nil, err
 	}
 	for _, dir := range []string{cfg.Dir, filepath.Join(cfg.Dir, scratchFolder)} {
-		if err := os.MkdirAll(dir, 0o711); err != nil {
+		if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // tasks' users walk through
 			return nil, fmt.Errorf("make runtime folder: %w", err)
 		}
 	}

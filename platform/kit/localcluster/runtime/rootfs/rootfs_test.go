@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -36,7 +36,7 @@ var linux = v1.Platform{OS: "linux", Architecture: "arm64"}
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	srv := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, 0))))
 	t.Cleanup(srv.Close)
 	dir := t.TempDir()
 	t.Cleanup(func() { _ = remove(dir) })

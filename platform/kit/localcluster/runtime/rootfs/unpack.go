@@ -81,9 +81,9 @@ func fill(dir string, img v1.Image) error {
 	for _, p := range folders {
 		// Not the root itself: some systems let only a writable folder be renamed.
 		if p == dir {
-			err = os.Chmod(p, 0o755)
+			err = os.Chmod(p, 0o755) //nolint:gosec // for every task's user
 		} else {
-			err = os.Chmod(p, 0o555)
+			err = os.Chmod(p, 0o555) //nolint:gosec // likewise
 		}
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func place(root *os.Root, r io.Reader, h *tar.Header) error {
 	case tar.TypeDir:
 		return root.MkdirAll(at, 0o755)
 	case tar.TypeReg:
-		owner := fs.FileMode(h.Mode) & 0o500
+		owner := fs.FileMode(h.Mode & 0o500)
 		return write(root, at, r, owner|owner>>3|owner>>6|0o444)
 	case tar.TypeSymlink:
 		return root.Symlink(h.Linkname, at)
@@ -132,7 +132,7 @@ func write(root *os.Root, at string, r io.Reader, mode fs.FileMode) error {
 func remove(dir string) error {
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			_ = os.Chmod(p, 0o700) // what cannot be changed shows in RemoveAll
+			_ = os.Chmod(p, 0o700) //nolint:gosec // a folder; what cannot be changed shows in RemoveAll
 		}
 		return nil
 	})

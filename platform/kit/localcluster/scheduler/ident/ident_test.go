@@ -1,14 +1,14 @@
 package ident
 
 import (
-	"math/rand"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"testing"
 )
 
 func TestForms(t *testing.T) {
-	n := Namer{Account: "000000000000", Region: "us-east-1", Random: rand.New(rand.NewSource(1))}
+	n := Namer{Account: "000000000000", Region: "us-east-1", Random: rand.NewChaCha8([32]byte{1})}
 	for range 1000 {
 		for form, got := range map[string]string{
 			`^[0-9a-f]{32}$`:      n.Task(),
