@@ -19,7 +19,7 @@ import (
 // Bench holds measurements. They print figures and never judge.
 type Bench mg.Namespace
 
-// Build measures build and push of a change, and of no change, against bare go build. Example: mage bench:build --runs=7
+// Build measures build and push of a change, and of no change, against bare go build. Example: mage bench:build --runs=7.
 func (Bench) Build(ctx context.Context, runs *int) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -39,7 +39,7 @@ const (
 	benchRequests = 20000
 )
 
-// Rollout counts failed requests while releases roll out on the local cluster under steady load. Example: mage bench:rollout --rate=400
+// Rollout counts failed requests while releases roll out on the local cluster under steady load. Example: mage bench:rollout --rate=400.
 func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, requests *int) error {
 	return run(ctx, nil, func(s *session) error {
 		name := or(service, benchService)
@@ -58,7 +58,7 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 		if err != nil {
 			return err
 		}
-		defer releases.Close()
+		defer func() { _ = releases.Close() }()
 		on.build.Root = releases.Root
 		status, err := on.deployer.Status(s.ctx, []string{name})
 		if err != nil {

@@ -22,20 +22,20 @@ func over(ctx context.Context, what func(context.Context, toolchain.Options) err
 	return failure(ctx, what(ctx, toolchain.Options{Root: root, Stdout: os.Stdout, Stderr: os.Stderr}))
 }
 
-// Test runs the tests of every module; --race adds the race detector. Example: mage test
+// Test runs the tests of every module; --race adds the race detector. Example: mage test.
 func Test(ctx context.Context, race *bool) error {
 	return over(ctx, func(ctx context.Context, o toolchain.Options) error { return toolchain.Test(ctx, o, set(race)) })
 }
 
-// E2E walks through the system as a newcomer does, on a cluster of its own. Example: mage e2e
+// E2E walks through the system as a newcomer does, on a cluster of its own. Example: mage e2e.
 func E2E(ctx context.Context, run *string) error {
 	return over(ctx, func(ctx context.Context, o toolchain.Options) error { return toolchain.EndToEnd(ctx, o, value(run)) })
 }
 
-// Lint runs every linter on code, protos and workflows. Example: mage lint
+// Lint runs every linter on code, protos and workflows. Example: mage lint.
 func Lint(ctx context.Context) error { return over(ctx, toolchain.Lint) }
 
-// Gen generates code from protos and queries; --check only says what is out of date. Example: mage gen
+// Gen generates code from protos and queries; --check only says what is out of date. Example: mage gen.
 func Gen(ctx context.Context, check *bool) error {
 	if set(check) {
 		return over(ctx, toolchain.CheckGenerated)
@@ -43,10 +43,10 @@ func Gen(ctx context.Context, check *bool) error {
 	return over(ctx, toolchain.Generate)
 }
 
-// Cross compiles everything for each platform that Slipway runs on. Example: mage cross
+// Cross compiles everything for each platform that Slipway runs on. Example: mage cross.
 func Cross(ctx context.Context) error { return over(ctx, toolchain.Cross) }
 
-// Tidy brings the modules' requirements up to date; --check only says what is not, building each module alone. Example: mage tidy
+// Tidy brings the modules' requirements up to date; --check only says what is not, building each module alone. Example: mage tidy.
 func Tidy(ctx context.Context, check *bool) error {
 	if set(check) {
 		return over(ctx, toolchain.Alone)
@@ -54,7 +54,7 @@ func Tidy(ctx context.Context, check *bool) error {
 	return over(ctx, toolchain.Tidy)
 }
 
-// Doctor says what this machine has and lacks. Example: mage doctor
+// Doctor says what this machine has and lacks. Example: mage doctor.
 func Doctor(ctx context.Context, json *bool) error {
 	return run(ctx, json, func(s *session) error {
 		report := doctor.Examine(s.ctx, s.root, s.work)

@@ -20,7 +20,7 @@ import (
 
 func hostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
-// Up starts the embedded cluster and rolls every service out on it. Example: mage up --json
+// Up starts the embedded cluster and rolls every service out on it. Example: mage up --json.
 func Up(ctx context.Context, json *bool) error {
 	return run(ctx, json, func(s *session) error {
 		began := time.Now()
@@ -115,7 +115,7 @@ func (s *session) welcome(info daemon.Info, took time.Duration) {
 	}})
 }
 
-// Down stops the embedded cluster; its data is kept unless --purge is given. Example: mage down
+// Down stops the embedded cluster; its data is kept unless --purge is given. Example: mage down.
 func Down(ctx context.Context, purge, json *bool) error {
 	return run(ctx, json, func(s *session) error {
 		env, err := s.work.Environment(manifest.Local)

@@ -95,7 +95,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 				first = time.Now()
 				cancel()
 			case time.Since(first) > forceAfter:
-				os.Exit(exitInterrupted) //nolint:forbidigo // nothing that waits may hold up a second Ctrl-C
+				os.Exit(exitInterrupted) //nolint:revive // nothing that waits may hold up a second Ctrl-C
 			}
 		}
 	}()

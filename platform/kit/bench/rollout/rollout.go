@@ -54,7 +54,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	defer load.stop()
 	var report Report
 	for n := 1; n <= cfg.Deploys; n++ {
-		if err := load.waitFor(ctx, uint64(cfg.Rate)); err != nil { // about a second of quiet between two
+		if err := load.waitFor(ctx, uint64(max(cfg.Rate, 0))); err != nil { // about a second of quiet between two
 			return Report{}, err
 		}
 		began := time.Now()
