@@ -50,7 +50,7 @@ func (o Options) linters(ctx context.Context) ([]Command, error) {
 	if o.onMain(ctx) {
 		add(proto, "buf", "buf", "breaking", "--against", "../.git#branch=main,subdir=proto")
 	}
-	add(o.Root, ".", "actionlint")
+	add(filepath.Join(o.Root, filepath.FromSlash(Tools)), ".", "actionlint") // finds the workflows from any folder
 	return commands, err
 }
 

@@ -16,24 +16,26 @@ const id = "0123456789abcdef0123456789abcdef"
 type source struct{}
 
 func (source) Task(asked string) (types.Task, types.TaskDefinition, bool) {
-	return types.Task{
-			TaskArn:    aws.String("arn:aws:ecs:us-east-1:000000000000:task/test/" + id),
-			ClusterArn: aws.String("arn:aws:ecs:us-east-1:000000000000:cluster/test"),
-			Cpu:        aws.String("256"), Memory: aws.String("512"), LastStatus: aws.String("RUNNING"),
-			DesiredStatus: aws.String("RUNNING"), Group: aws.String("service:web"),
-			AvailabilityZone: aws.String("us-east-1a"), LaunchType: types.LaunchTypeFargate,
-			Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("web")}},
-			Containers: []types.Container{
-				{Name: aws.String("init"), LastStatus: aws.String("STOPPED"), ExitCode: aws.Int32(0)},
-				{Name: aws.String("web"), LastStatus: aws.String("RUNNING"), RuntimeId: aws.String("pid-1"), Image: aws.String("web@sha256:1")},
-			},
-		}, types.TaskDefinition{
-			Family: aws.String("web"), Revision: 7, NetworkMode: types.NetworkModeAwsvpc,
-			ContainerDefinitions: []types.ContainerDefinition{
-				{Name: aws.String("init"), Essential: aws.Bool(false)},
-				{Name: aws.String("web"), LogConfiguration: &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": "/web"}}},
-			},
-		}, asked == id
+	running := types.Task{
+		TaskArn:    aws.String("arn:aws:ecs:us-east-1:000000000000:task/test/" + id),
+		ClusterArn: aws.String("arn:aws:ecs:us-east-1:000000000000:cluster/test"),
+		Cpu:        aws.String("256"), Memory: aws.String("512"), LastStatus: aws.String("RUNNING"),
+		DesiredStatus: aws.String("RUNNING"), Group: aws.String("service:web"),
+		AvailabilityZone: aws.String("us-east-1a"), LaunchType: types.LaunchTypeFargate,
+		Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("web")}},
+		Containers: []types.Container{
+			{Name: aws.String("init"), LastStatus: aws.String("STOPPED"), ExitCode: aws.Int32(0)},
+			{Name: aws.String("web"), LastStatus: aws.String("RUNNING"), RuntimeId: aws.String("pid-1"), Image: aws.String("web@sha256:1")},
+		},
+	}
+	def := types.TaskDefinition{
+		Family: aws.String("web"), Revision: 7, NetworkMode: types.NetworkModeAwsvpc,
+		ContainerDefinitions: []types.ContainerDefinition{
+			{Name: aws.String("init"), Essential: aws.Bool(false)},
+			{Name: aws.String("web"), LogConfiguration: &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": "/web"}}},
+		},
+	}
+	return running, def, asked == id
 }
 
 func get(t *testing.T, path string) (int, map[string]any) {
