@@ -23,6 +23,7 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/rootfs"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/secrets"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/site"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/wire"
 )
@@ -110,13 +111,14 @@ type stores struct {
 func (c *cluster) openStores() (*stores, error) {
 	s := &stores{}
 	var err error
-	if s.secrets, err = secrets.New(secrets.Config{State: c.state, Clock: c.clock, Region: c.cfg.Region, Account: c.cfg.Account}); err != nil {
+	here := site.Config{State: c.state, Clock: c.clock, Region: c.cfg.Region, Account: c.cfg.Account}
+	if s.secrets, err = secrets.New(here); err != nil {
 		return nil, err
 	}
-	if s.parameters, err = parameters.New(parameters.Config{State: c.state, Clock: c.clock, Region: c.cfg.Region, Account: c.cfg.Account}); err != nil {
+	if s.parameters, err = parameters.New(here); err != nil {
 		return nil, err
 	}
-	if s.ecr, err = ecr.New(ecr.Config{State: c.state, Clock: c.clock, Region: c.cfg.Region, Account: c.cfg.Account}); err != nil {
+	if s.ecr, err = ecr.New(here); err != nil {
 		return nil, err
 	}
 	// The registry asks the API whom to let in, the API the registry what there is.

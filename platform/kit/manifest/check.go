@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/fargate"
 )
 
 const minute = Duration(time.Minute)
@@ -83,11 +85,11 @@ func (l *loader) checkOne(on *loaded) []Problem {
 	c := &check{on: on}
 	s := on.service
 	l.checkCalls(c, s)
-	if sold := FargateMemory(s.Size.CPU); sold == nil {
-		c.report(fmt.Sprintf("Fargate does not sell %d CPU units", s.Size.CPU), "cpu must be "+orList(fargateCPUs()), "size.cpu")
+	if sold := fargate.Memory(s.Size.CPU); sold == nil {
+		c.report(fmt.Sprintf("Fargate does not sell %d CPU units", s.Size.CPU), "cpu must be "+fargate.List(fargate.CPUs()), "size.cpu")
 	} else if !slices.Contains(sold, s.Size.Memory) {
 		c.report(fmt.Sprintf("Fargate does not sell %d CPU units with %d MiB", s.Size.CPU, s.Size.Memory),
-			fmt.Sprintf("with cpu %d the memory must be %s", s.Size.CPU, orList(sold)), "size.memory", "size.cpu", "size")
+			fmt.Sprintf("with cpu %d the memory must be %s", s.Size.CPU, fargate.List(sold)), "size.memory", "size.cpu", "size")
 	}
 	if s.Scale.Min > s.Scale.Max {
 		c.report(fmt.Sprintf("scale.min %d is greater than scale.max %d", s.Scale.Min, s.Scale.Max),

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/slipway-dev/slipway/platform/kit/fargate"
 )
 
 // The places that manifests are read from, relative to the root.
@@ -163,7 +165,7 @@ func settle(s *Service, places map[string]place) {
 		}
 	}
 	if _, set := places["size.memory"]; !set {
-		if sold := FargateMemory(s.Size.CPU); len(sold) > 0 && !slices.Contains(sold, s.Size.Memory) {
+		if sold := fargate.Memory(s.Size.CPU); len(sold) > 0 && !slices.Contains(sold, s.Size.Memory) {
 			s.Size.Memory = sold[0]
 		}
 	}

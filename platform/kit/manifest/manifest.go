@@ -52,7 +52,7 @@ type Engine string
 // Postgres is PostgreSQL.
 const Postgres Engine = "postgres"
 
-// Size is the Fargate size of one task; see [FargateMemory].
+// Size is the Fargate size of one task; see [fargate.Memory].
 type Size struct {
 	CPU    int  `yaml:"cpu" min:"256" max:"16384" doc:"CPU units; 1024 are one vCPU."`
 	Memory int  `yaml:"memory" min:"512" max:"122880" doc:"Memory in MiB; Fargate sells certain pairs only."`

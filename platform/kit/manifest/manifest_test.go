@@ -179,20 +179,6 @@ func TestCirclesAreWarnings(t *testing.T) {
 	}
 }
 
-func TestFargateSizes(t *testing.T) {
-	t.Parallel()
-	want := map[int]struct{ count, least, most int }{
-		256: {3, 512, 2048}, 512: {4, 1024, 4096}, 1024: {7, 2048, 8192}, 2048: {13, 4096, 16384},
-		4096: {23, 8192, 30720}, 8192: {12, 16384, 61440}, 16384: {12, 32768, 122880}, 300: {},
-	}
-	for cpu, w := range want {
-		got := manifest.FargateMemory(cpu)
-		if len(got) != w.count || w.count > 0 && (got[0] != w.least || got[len(got)-1] != w.most) {
-			t.Errorf("cpu %d: %v; want %d from %d to %d", cpu, got, w.count, w.least, w.most)
-		}
-	}
-}
-
 func TestRoutesOrder(t *testing.T) {
 	t.Parallel()
 	w := load(t, map[string]string{

@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/registry"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/site"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/wire"
 )
@@ -49,28 +49,7 @@ type Images interface {
 var _ Images = (*registry.Registry)(nil)
 
 // Config is what a Service needs.
-type Config struct {
-	State   *state.Store
-	Clock   clockwork.Clock // nil: the real one
-	Region  string          // for ARNs; empty: us-east-1
-	Account string          // the registry's id; empty: 000000000000
-}
-
-func (c *Config) validate() error {
-	if c.State == nil {
-		return errors.New("ecr: a state store is needed")
-	}
-	if c.Clock == nil {
-		c.Clock = clockwork.NewRealClock()
-	}
-	if c.Region == "" {
-		c.Region = "us-east-1"
-	}
-	if c.Account == "" {
-		c.Account = "000000000000"
-	}
-	return nil
-}
+type Config = site.Config
 
 // Service answers for one registry. Its operations may be called over the
 // wire or in process; they behave the same.
@@ -89,12 +68,12 @@ type Service struct {
 // New makes a Service on the cluster's state. A registry is made with its
 // ValidToken, Exists and Immutable, and then given to it by Attach.
 func New(config Config) (*Service, error) {
-	if err := config.validate(); err != nil {
+	if err := config.Complete("ecr"); err != nil {
 		return nil, err
 	}
 	s := &Service{
 		state: config.State, clock: config.Clock, account: config.Account,
-		prefix: fmt.Sprintf("arn:aws:ecr:%s:%s:repository/", config.Region, config.Account),
+		prefix: config.ARN("ecr", "repository/"),
 	}
 	err := s.state.Update(func(tx *state.Tx) error {
 		found, err := tx.Get(keys, tokenKey, &s.key)

@@ -25,7 +25,7 @@ func TestRefusedDefinitions(t *testing.T) {
 		edit func(*ecs.RegisterTaskDefinitionInput)
 		says string
 	}{
-		"no such size":    {func(in *ecs.RegisterTaskDefinitionInput) { in.Memory = aws.String("4096") }, "With cpu 256, memory is 512 to 1024 in steps of 512 or 2048"},
+		"no such size":    {func(in *ecs.RegisterTaskDefinitionInput) { in.Memory = aws.String("4096") }, "With cpu 256, memory is 512, 1024 or 2048"},
 		"no such cpu":     {func(in *ecs.RegisterTaskDefinitionInput) { in.Cpu = aws.String("300") }, "It is one of 256, 512"},
 		"no size":         {func(in *ecs.RegisterTaskDefinitionInput) { in.Cpu = nil }, "be defined at the task level"},
 		"unreadable size": {func(in *ecs.RegisterTaskDefinitionInput) { in.Memory = aws.String("much") }, "Invalid 'memory'"},

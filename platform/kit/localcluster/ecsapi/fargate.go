@@ -2,29 +2,13 @@ package ecsapi
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/slipway-dev/slipway/platform/kit/fargate"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/ecserr"
 )
-
-// size is the memory, in MiB, that Fargate sells with a number of CPU units.
-type size struct{ cpu, from, to, step int }
-
-// sizes is every task size.
-// Source: "Task CPU and memory" in "Amazon ECS task definition parameters for Fargate".
-func sizes() []size {
-	return []size{
-		{256, 512, 1024, 512},
-		{256, 2048, 2048, 1},
-		{512, 1024, 4096, 1024},
-		{1024, 2048, 8192, 1024},
-		{2048, 4096, 16384, 1024},
-		{4096, 8192, 30720, 1024},
-		{8192, 16384, 61440, 4096},
-		{16384, 32768, 122880, 8192},
-	}
-}
 
 // taskSize checks a task's cpu and memory, given in units and MiB or as in
 // "1 vCPU" and "2 GB", and returns them in units and MiB.
@@ -40,28 +24,15 @@ func taskSize(cpu, memory string) (string, string, error) {
 	if err != nil {
 		return "", "", ecserr.Client("Invalid 'memory' setting for task: %s.", memory)
 	}
-	var choices []string
-	for _, s := range sizes() {
-		if s.cpu != c {
-			continue
-		}
-		if m >= s.from && m <= s.to && (m-s.from)%s.step == 0 {
-			return strconv.Itoa(c), strconv.Itoa(m), nil
-		}
-		choices = append(choices, span(s))
+	sold := fargate.Memory(c)
+	switch {
+	case sold == nil:
+		return "", "", ecserr.Client("No Fargate configuration exists for given values: cpu %d. It is one of %s.", c, fargate.List(fargate.CPUs()))
+	case !slices.Contains(sold, m):
+		return "", "", ecserr.Client("No Fargate configuration exists for given values: %d CPU, %d memory. With cpu %d, memory is %s.",
+			c, m, c, fargate.List(sold))
 	}
-	if choices == nil {
-		return "", "", ecserr.Client("No Fargate configuration exists for given values: cpu %d. It is one of 256, 512, 1024, 2048, 4096, 8192, 16384.", c)
-	}
-	return "", "", ecserr.Client("No Fargate configuration exists for given values: %d CPU, %d memory. With cpu %d, memory is %s.",
-		c, m, c, strings.Join(choices, " or "))
-}
-
-func span(s size) string {
-	if s.from == s.to {
-		return strconv.Itoa(s.from)
-	}
-	return fmt.Sprintf("%d to %d in steps of %d", s.from, s.to, s.step)
+	return strconv.Itoa(c), strconv.Itoa(m), nil
 }
 
 // amount reads "512", or "0.5 GB" with a unit that stands for 1024.

@@ -116,18 +116,8 @@ func (a *service) checkCreate(in *ecs.CreateServiceInput) error {
 	case in.LaunchType != "" && len(in.CapacityProviderStrategy) > 0:
 		return ecserr.Invalid("Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.")
 	}
-	what := present(map[string]bool{
-		"gatewayConnectors":           len(in.GatewayConnectors) > 0,
-		"monitoring":                  in.Monitoring != nil,
-		"placementConstraints":        len(in.PlacementConstraints) > 0,
-		"placementStrategy":           len(in.PlacementStrategy) > 0,
-		"serviceConnectConfiguration": in.ServiceConnectConfiguration != nil && in.ServiceConnectConfiguration.Enabled,
-		"serviceRegistries":           len(in.ServiceRegistries) > 0,
-		"volumeConfigurations":        len(in.VolumeConfigurations) > 0,
-		"vpcLatticeConfigurations":    len(in.VpcLatticeConfigurations) > 0,
-	})
-	if what != "" {
-		return ecserr.Unsupported("%s is not available on this cluster.", what)
+	if err := checkAvailable(in); err != nil {
+		return err
 	}
 	if err := checkCommon(in.DesiredCount, in.HealthCheckGracePeriodSeconds, in.LoadBalancers, in.CapacityProviderStrategy); err != nil {
 		return err
@@ -135,10 +125,8 @@ func (a *service) checkCreate(in *ecs.CreateServiceInput) error {
 	return a.checkLaunch(in.LaunchType, aws.ToString(in.TaskDefinition))
 }
 
-func (a *service) checkUpdate(in *ecs.UpdateServiceInput) error {
-	if in.DeploymentController != nil && in.DeploymentController.Type != types.DeploymentControllerTypeEcs {
-		return ecserr.Unsupported("%s is not available on this cluster.", "The deployment controller "+string(in.DeploymentController.Type))
-	}
+// checkAvailable refuses what the embedded cluster would not honour.
+func checkAvailable(in *ecs.CreateServiceInput) error {
 	what := present(map[string]bool{
 		"gatewayConnectors":           len(in.GatewayConnectors) > 0,
 		"monitoring":                  in.Monitoring != nil,
@@ -151,6 +139,22 @@ func (a *service) checkUpdate(in *ecs.UpdateServiceInput) error {
 	})
 	if what != "" {
 		return ecserr.Unsupported("%s is not available on this cluster.", what)
+	}
+	return nil
+}
+
+func (a *service) checkUpdate(in *ecs.UpdateServiceInput) error {
+	if in.DeploymentController != nil && in.DeploymentController.Type != types.DeploymentControllerTypeEcs {
+		return ecserr.Unsupported("%s is not available on this cluster.", "The deployment controller "+string(in.DeploymentController.Type))
+	}
+	err := checkAvailable(&ecs.CreateServiceInput{
+		GatewayConnectors: in.GatewayConnectors, Monitoring: in.Monitoring, PlacementConstraints: in.PlacementConstraints,
+		PlacementStrategy: in.PlacementStrategy, ServiceConnectConfiguration: in.ServiceConnectConfiguration,
+		ServiceRegistries: in.ServiceRegistries, VolumeConfigurations: in.VolumeConfigurations,
+		VpcLatticeConfigurations: in.VpcLatticeConfigurations,
+	})
+	if err != nil {
+		return err
 	}
 	if err := checkCommon(in.DesiredCount, in.HealthCheckGracePeriodSeconds, in.LoadBalancers, in.CapacityProviderStrategy); err != nil {
 		return err

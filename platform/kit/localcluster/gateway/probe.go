@@ -222,17 +222,29 @@ func probeHTTP(ctx context.Context, client *http.Client, addr, path string) (int
 	if err != nil {
 		return 0, err
 	}
+	res, err := exchange(client, req)
+	return res.code, err
+}
+
+// answer is what a target said to a probe.
+type answer struct {
+	code            int
+	header, trailer http.Header
+}
+
+// exchange sends the request and reads the answer's body, up to a point, so
+// that a target that never ends it fails.
+func exchange(client *http.Client, req *http.Request) (answer, error) {
 	req.Header.Set("User-Agent", userAgent)
 	res, err := client.Do(req)
 	if err != nil {
-		return 0, err
+		return answer{}, err
 	}
 	defer res.Body.Close()
-	// The body is read, up to a point, so that a target that never ends it fails.
 	if _, err := io.CopyN(io.Discard, res.Body, 64<<10); err != nil && !errors.Is(err, io.EOF) {
-		return 0, err
+		return answer{}, err
 	}
-	return res.StatusCode, nil
+	return answer{res.StatusCode, res.Header, res.Trailer}, nil
 }
 
 // probeGRPC calls a unary method with an empty message and returns its gRPC
@@ -245,18 +257,13 @@ func probeGRPC(ctx context.Context, client *http.Client, addr, path string) (int
 	}
 	req.Header.Set("Content-Type", "application/grpc")
 	req.Header.Set("Te", "trailers")
-	req.Header.Set("User-Agent", userAgent)
-	res, err := client.Do(req)
+	res, err := exchange(client, req)
 	if err != nil {
 		return 0, err
 	}
-	defer res.Body.Close()
-	if _, err := io.CopyN(io.Discard, res.Body, 64<<10); err != nil && !errors.Is(err, io.EOF) {
-		return 0, err
-	}
-	status := fallback(res.Trailer.Get("Grpc-Status"), res.Header.Get("Grpc-Status"))
+	status := fallback(res.trailer.Get("Grpc-Status"), res.header.Get("Grpc-Status"))
 	if status == "" {
-		return 0, fmt.Errorf("answer has no grpc-status (HTTP status %d)", res.StatusCode)
+		return 0, fmt.Errorf("answer has no grpc-status (HTTP status %d)", res.code)
 	}
 	return strconv.Atoi(status)
 }

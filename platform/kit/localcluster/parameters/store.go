@@ -6,7 +6,6 @@ package parameters
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/site"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/wire"
 )
@@ -35,28 +35,7 @@ const (
 )
 
 // Config is what a Store needs.
-type Config struct {
-	State   *state.Store
-	Clock   clockwork.Clock // nil: the real one
-	Region  string          // for ARNs; empty: us-east-1
-	Account string          // for ARNs; empty: 000000000000
-}
-
-func (c *Config) validate() error {
-	if c.State == nil {
-		return errors.New("parameters: a state store is needed")
-	}
-	if c.Clock == nil {
-		c.Clock = clockwork.NewRealClock()
-	}
-	if c.Region == "" {
-		c.Region = "us-east-1"
-	}
-	if c.Account == "" {
-		c.Account = "000000000000"
-	}
-	return nil
-}
+type Config = site.Config
 
 // Store holds parameters. Its operations may be called over the wire or in
 // process; they behave the same.
@@ -68,13 +47,13 @@ type Store struct {
 
 // New makes a Store on the cluster's state.
 func New(config Config) (*Store, error) {
-	if err := config.validate(); err != nil {
+	if err := config.Complete("parameters"); err != nil {
 		return nil, err
 	}
 	return &Store{
 		state:  config.State,
 		clock:  config.Clock,
-		prefix: fmt.Sprintf("arn:aws:ssm:%s:%s:parameter", config.Region, config.Account),
+		prefix: config.ARN("ssm", "parameter"),
 	}, nil
 }
 

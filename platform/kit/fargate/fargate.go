@@ -1,4 +1,5 @@
-package manifest
+// Package fargate knows the task sizes that AWS Fargate sells.
+package fargate
 
 import (
 	"fmt"
@@ -7,11 +8,11 @@ import (
 	"strings"
 )
 
-// fargateSize is one row of the table of task sizes in the ECS developer
+// size is one row of the table of task sizes in the ECS developer
 // guide ("Task CPU and memory"), Linux, platform version 1.4.0 and later.
-type fargateSize struct{ cpu, from, to, step int }
+type size struct{ cpu, from, to, step int }
 
-var fargateSizes = []fargateSize{
+var sizes = []size{
 	{256, 512, 2048, 0}, // 512, 1024 and 2048 alone
 	{512, 1024, 4096, 1024},
 	{1024, 2048, 8192, 1024},
@@ -21,36 +22,37 @@ var fargateSizes = []fargateSize{
 	{16384, 32768, 122880, 8192},
 }
 
-// FargateMemory returns the memory sizes in MiB that Fargate sells with a
+// Memory returns the memory sizes in MiB that Fargate sells with a
 // number of CPU units, ascending; nil when it does not sell that number.
-func FargateMemory(cpu int) []int {
-	i := slices.IndexFunc(fargateSizes, func(s fargateSize) bool { return s.cpu == cpu })
+func Memory(cpu int) []int {
+	i := slices.IndexFunc(sizes, func(s size) bool { return s.cpu == cpu })
 	if i < 0 {
 		return nil
 	}
-	size := fargateSizes[i]
+	row := sizes[i]
 	var sold []int
-	for m := size.from; m <= size.to; {
+	for m := row.from; m <= row.to; {
 		sold = append(sold, m)
-		if size.step == 0 {
+		if row.step == 0 {
 			m *= 2
 		} else {
-			m += size.step
+			m += row.step
 		}
 	}
 	return sold
 }
 
-func fargateCPUs() []int {
-	cpus := make([]int, len(fargateSizes))
-	for i, s := range fargateSizes {
+// CPUs returns the numbers of CPU units that are sold, ascending.
+func CPUs() []int {
+	cpus := make([]int, len(sizes))
+	for i, s := range sizes {
 		cpus[i] = s.cpu
 	}
 	return cpus
 }
 
-// orList writes numbers as "1, 2 or 3", and a long even series by its step.
-func orList(numbers []int) string {
+// List writes numbers as "1, 2 or 3", and a long even series by its step.
+func List(numbers []int) string {
 	if len(numbers) == 1 {
 		return strconv.Itoa(numbers[0])
 	}
