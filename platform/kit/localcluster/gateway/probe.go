@@ -226,25 +226,25 @@ func probeHTTP(ctx context.Context, client *http.Client, addr, path string) (int
 	return res.code, err
 }
 
-// answer is what a target said to a probe.
-type answer struct {
+// probed is what a target said to a probe.
+type probed struct {
 	code            int
 	header, trailer http.Header
 }
 
 // exchange sends the request and reads the answer's body, up to a point, so
 // that a target that never ends it fails.
-func exchange(client *http.Client, req *http.Request) (answer, error) {
+func exchange(client *http.Client, req *http.Request) (probed, error) {
 	req.Header.Set("User-Agent", userAgent)
 	res, err := client.Do(req)
 	if err != nil {
-		return answer{}, err
+		return probed{}, err
 	}
 	defer res.Body.Close()
 	if _, err := io.CopyN(io.Discard, res.Body, 64<<10); err != nil && !errors.Is(err, io.EOF) {
-		return answer{}, err
+		return probed{}, err
 	}
-	return answer{res.StatusCode, res.Header, res.Trailer}, nil
+	return probed{res.StatusCode, res.Header, res.Trailer}, nil
 }
 
 // probeGRPC calls a unary method with an empty message and returns its gRPC
