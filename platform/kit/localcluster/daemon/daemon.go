@@ -151,7 +151,7 @@ func Stop(ctx context.Context, info Info) error {
 		}
 		return fmt.Errorf("stop cluster process %d: %w", info.PID, err)
 	}
-	if err := procs.Gone(ctx, info.PID); err != nil {
+	if err := procs.Gone(ctx, info.PID, 20*time.Millisecond); err != nil {
 		return fmt.Errorf("wait for cluster process %d: %w", info.PID, err)
 	}
 	return nil

@@ -91,7 +91,7 @@ func (s *Server) ended(ctx context.Context) bool {
 			return false
 		}
 	}
-	return procs.Gone(ctx, pid) == nil
+	return procs.Gone(ctx, pid, watchPeriod) == nil
 }
 
 // Stop ends the server: sessions are ended, what is committed is safe. End
@@ -147,5 +147,5 @@ func await(ctx context.Context, pid int, exit <-chan struct{}) bool {
 			return false
 		}
 	}
-	return procs.Gone(ctx, pid) == nil
+	return procs.Gone(ctx, pid, pollInterval) == nil
 }

@@ -14,9 +14,6 @@ import (
 	"time"
 )
 
-// poll is how often Gone looks.
-const poll = 20 * time.Millisecond
-
 // Alive reports whether a process exists and is not a zombie, which has ended
 // and only waits for its parent to collect it.
 func Alive(pid int) bool {
@@ -35,10 +32,10 @@ func Alive(pid int) bool {
 	return !bytes.HasPrefix(state, []byte("Z"))
 }
 
-// Gone waits until the process has ended. It returns ctx's error if ctx ends
+// Gone waits until the process has ended, looking every so often. It returns ctx's error if ctx ends
 // first.
-func Gone(ctx context.Context, pid int) error {
-	tick := time.NewTicker(poll)
+func Gone(ctx context.Context, pid int, every time.Duration) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for Alive(pid) {
 		select {

@@ -28,7 +28,7 @@ func TestGoneSeesAZombie(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := procs.Gone(gone, cmd.Process.Pid); !errors.Is(err, context.Canceled) {
+	if err := procs.Gone(gone, cmd.Process.Pid, time.Millisecond); !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting for a running process: %v", err)
 	}
 	if err := life.Close(); err != nil { // ends it
@@ -36,7 +36,7 @@ func TestGoneSeesAZombie(t *testing.T) {
 	}
 	limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := procs.Gone(limit, cmd.Process.Pid); err != nil {
+	if err := procs.Gone(limit, cmd.Process.Pid, time.Millisecond); err != nil {
 		t.Errorf("a process that ended is waited for: %v", err)
 	}
 }
