@@ -89,7 +89,7 @@ func TestBadInput(t *testing.T) {
 // fullDisk has a state folder without room: a file system of 64 KiB where one
 // can be mounted, else a limit on the size of files.
 func (c *checkout) fullDisk(t *testing.T) {
-	small, err := os.MkdirTemp("", "slipway-small-*")
+	small, err := os.MkdirTemp("", "slipway-small-*") //nolint:usetesting // t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}

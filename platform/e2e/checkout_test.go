@@ -41,7 +41,7 @@ type result struct {
 // for the unprivileged users that run tasks and PostgreSQL.
 func newCheckout(t *testing.T) *checkout {
 	t.Helper()
-	base, err := os.MkdirTemp("", "slipway-e2e-*")
+	base, err := os.MkdirTemp("", "slipway-e2e-*") //nolint:usetesting // t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}

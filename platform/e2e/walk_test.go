@@ -124,7 +124,7 @@ func (w *walk) rest(t *testing.T) {
 func (w *walk) list(t *testing.T) {
 	seen := map[string]int{}
 	token := ""
-	for page := 0; page < 10; page++ {
+	for range 10 {
 		a := w.checkout.rest(t, http.StatusOK, "GET", "/v1/products?pageSize=2&pageToken="+url.QueryEscape(token), nil)
 		for _, p := range a.list("products") {
 			seen[fmt.Sprint(p["name"])]++
