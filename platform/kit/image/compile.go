@@ -91,7 +91,7 @@ func compileFailure(service, dir string, p Platform, output string, err error) e
 	case says("missing go.sum entry", "updates to go.mod needed", "no required module provides package"):
 		failure.Kind = KindModule
 		failure.Why, failure.NextStep = "go.mod and go.sum do not list everything the code imports", "GOWORK=off go -C "+dir+" mod tidy"
-	case says("dial tcp", "Forbidden", "i/o timeout", "no such host", "proxy.golang.org", "module lookup disabled", "unrecognized import path", "verifying module"):
+	case says("dial tcp", "Forbidden", "i/o timeout", "no such host", "reading https://", "module lookup disabled", "unrecognized import path", "verifying module"):
 		failure.Kind = KindModule
 		failure.Why, failure.NextStep = "a module could not be downloaded", "GOWORK=off go -C "+dir+" mod download (the proxy in use: go env GOPROXY)"
 	case says("no space left on device"):

@@ -8,6 +8,8 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/doctor"
 	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
 	"github.com/slipway-dev/slipway/platform/kit/toolchain"
 )
 
@@ -24,7 +26,20 @@ func over(ctx context.Context, what func(context.Context, toolchain.Options) err
 
 // Test runs the tests of every module; --race adds the race detector. Example: mage test.
 func Test(ctx context.Context, race *bool) error {
-	return over(ctx, func(ctx context.Context, o toolchain.Options) error { return toolchain.Test(ctx, o, set(race)) })
+	return over(ctx, func(ctx context.Context, o toolchain.Options) error {
+		cache, err := place.Cache()
+		if err != nil {
+			return err
+		}
+		if err := place.Prepare(cache); err != nil {
+			return err
+		}
+		// The services' tests look for a server where this leaves one.
+		if _, err := postgres.Obtain(ctx, cache, nil); err != nil {
+			return err
+		}
+		return toolchain.Test(ctx, o, set(race))
+	})
 }
 
 // E2E walks through the system as a newcomer does, on a cluster of its own. Example: mage e2e.

@@ -1,8 +1,7 @@
 package servetest
 
 import (
-	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,18 +10,27 @@ import (
 	"strings"
 )
 
-// findBinaries is the folder of a PostgreSQL server with initdb beside it: an
-// installed one, else one fetched before, else one fetched now.
-func findBinaries(ctx context.Context) (string, error) {
-	if dir, ok := installed(); ok {
+// binVariable names a folder of PostgreSQL programs that is used before any
+// other; the value "fetch" passes over what is installed.
+const binVariable = "SLIPWAY_POSTGRES_BIN"
+
+// findBinaries is the folder of a PostgreSQL server with initdb beside it: that
+// of binVariable, else an installed one, else one in the cache.
+func findBinaries() (string, error) {
+	bin := os.Getenv(binVariable)
+	if bin != "" && bin != "fetch" {
+		return bin, nil
+	}
+	if bin == "" {
+		if dir, ok := installed(); ok {
+			return dir, nil
+		}
+	}
+	if dir, ok := fetched(); ok {
 		return dir, nil
 	}
-	dir, err := fetched(ctx)
-	if err != nil {
-		return "", fmt.Errorf("find postgres: none is installed and none can be fetched: %w"+
-			"\nnext: install PostgreSQL 14 or newer, or set %s to a server's URL", err, databaseURLVariable)
-	}
-	return dir, nil
+	return "", errors.New("find postgres: none is installed and none was fetched" +
+		"\nnext: go tool mage test, or install PostgreSQL 14 or newer, or set " + databaseURLVariable + " to a server's URL")
 }
 
 // installed looks on PATH first, then for the newest in the usual folders.

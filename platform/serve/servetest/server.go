@@ -41,7 +41,7 @@ rm -rf "$2"
 
 // startServer makes a cluster in a temporary folder and starts it.
 func startServer(ctx context.Context) (*server, error) {
-	bin, err := findBinaries(ctx)
+	bin, err := findBinaries()
 	if err != nil {
 		return nil, err
 	}

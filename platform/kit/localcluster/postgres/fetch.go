@@ -11,9 +11,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"time"
+
+	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 )
 
 // FetchedVersion is the server that is fetched where none is installed.
@@ -22,10 +25,7 @@ const FetchedVersion = "17.11.0"
 // RepositoryVariable names another Maven repository to fetch the server from.
 const RepositoryVariable = "SLIPWAY_MAVEN_URL"
 
-const (
-	mavenCentral = "https://repo1.maven.org/maven2"
-	artifactName = "io.zonky.test.postgres:embedded-postgres-binaries"
-)
+const artifactName = "io.zonky.test.postgres:embedded-postgres-binaries"
 
 // artifact is one platform's build of the server, made by the project
 // zonkyio/embedded-postgres-binaries from PostgreSQL's own sources.
@@ -83,12 +83,19 @@ func Fetch(ctx context.Context, cacheDir string, progress Progress) (Installatio
 }
 
 func (a artifact) url() string {
-	base := mavenCentral
+	base := repository()
 	if other := os.Getenv(RepositoryVariable); other != "" {
 		base = strings.TrimRight(other, "/")
 	}
 	name := "embedded-postgres-binaries-" + a.name
 	return fmt.Sprintf("%s/io/zonky/test/postgres/%s/%s/%s-%s.jar", base, name, FetchedVersion, name, FetchedVersion)
+}
+
+// repository is the Maven repository that embedded-postgres fetches from by
+// itself. The library offers no way to ask for it, or to fetch without making
+// and starting a server at once, as the present user; hence the look inside.
+func repository() string {
+	return reflect.ValueOf(embeddedpostgres.DefaultConfig()).FieldByName("binaryRepositoryURL").String()
 }
 
 // download writes the artifact to a temporary file in dir and verifies it.

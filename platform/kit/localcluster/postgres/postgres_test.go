@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -237,6 +238,13 @@ func TestFetchRefusesAnotherProgram(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(cache, "*", "*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("a refused download left %v, %v", left, err)
+	}
+}
+
+func TestTheDefaultRepositoryIsKnown(t *testing.T) {
+	u, err := url.Parse(repository())
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		t.Errorf("repository %q, %v: want an https URL; has the library changed?", repository(), err)
 	}
 }
 
