@@ -41,7 +41,7 @@ const (
 
 // Rollout counts failed requests while releases roll out on the local cluster under steady load. Example: mage bench:rollout --rate=400.
 func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, requests *int) error {
-	return run(ctx, nil, func(s *session) error {
+	return run(ctx, 0, nil, func(s *session) error {
 		name := or(service, benchService)
 		on, err := s.on(manifest.Local)
 		if err != nil {

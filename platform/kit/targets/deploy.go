@@ -15,7 +15,7 @@ import (
 
 // Build builds a service's image for every platform it may run on, without pushing it. Example: mage build catalog.
 func Build(ctx context.Context, service string, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 1, json, func(s *session) error {
 		names, err := s.services(service)
 		if err != nil {
 			return err
@@ -42,7 +42,7 @@ func Build(ctx context.Context, service string, json *bool) error {
 
 // Deploy builds a service, rolls it out and watches to the end; --plan only says what would happen. Example: mage deploy local catalog.
 func Deploy(ctx context.Context, env, service string, plan, force *bool, timeout *time.Duration, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 2, json, func(s *session) error {
 		names, err := s.services(service)
 		if err != nil {
 			return err
@@ -112,7 +112,7 @@ func outcomeOf(v rollout.Verdict) error {
 
 // Rollback deploys an earlier release: the one before, or that of --to=RELEASE. Example: mage rollback local catalog.
 func Rollback(ctx context.Context, env, service string, to *string, plan, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 2, json, func(s *session) error {
 		names, err := s.services(service)
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func Rollback(ctx context.Context, env, service string, to *string, plan, json *
 
 // Watch watches the rollout of a service that is under way. Example: mage watch local catalog.
 func Watch(ctx context.Context, env, service string, timeout *time.Duration, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 2, json, func(s *session) error {
 		if _, err := s.work.Service(service); err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func Watch(ctx context.Context, env, service string, timeout *time.Duration, jso
 
 // Status shows what an environment runs and how the last rollouts ended. Example: mage status local.
 func Status(ctx context.Context, env string, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 1, json, func(s *session) error {
 		on, err := s.on(env)
 		if err != nil {
 			return err
@@ -170,7 +170,7 @@ func Status(ctx context.Context, env string, json *bool) error {
 
 // Logs prints what a service's tasks wrote; --follow goes on, --since=1h goes back, --filter=PATTERN selects. Example: mage logs local catalog.
 func Logs(ctx context.Context, env, service string, follow *bool, since *time.Duration, filter *string, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 2, json, func(s *session) error {
 		names, err := s.services(service)
 		if err != nil {
 			return err

@@ -17,6 +17,9 @@ import (
 func over(ctx context.Context, what func(context.Context, toolchain.Options) error) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := alone(os.Args[1:], 0); err != nil {
+		return failure(ctx, err)
+	}
 	root, err := os.Getwd() // mage runs at the root of the checkout
 	if err != nil {
 		return failure(ctx, err)
@@ -71,7 +74,7 @@ func Tidy(ctx context.Context, check *bool) error {
 
 // Doctor says what this machine has and lacks. Example: mage doctor.
 func Doctor(ctx context.Context, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 0, json, func(s *session) error {
 		report := doctor.Examine(s.ctx, s.root, s.work)
 		s.emit.Emit(event.Result{Kind: "doctor", Text: report.String(), Data: report})
 		if !report.Healthy() {

@@ -22,7 +22,7 @@ func hostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // Up starts the embedded cluster and rolls every service out on it. Example: mage up --json.
 func Up(ctx context.Context, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 0, json, func(s *session) error {
 		began := time.Now()
 		env, err := s.work.Environment(manifest.Local)
 		if err != nil {
@@ -117,7 +117,7 @@ func (s *session) welcome(info daemon.Info, took time.Duration) {
 
 // Down stops the embedded cluster; its data is kept unless --purge is given. Example: mage down.
 func Down(ctx context.Context, purge, json *bool) error {
-	return run(ctx, json, func(s *session) error {
+	return run(ctx, 0, json, func(s *session) error {
 		env, err := s.work.Environment(manifest.Local)
 		if err != nil {
 			return err

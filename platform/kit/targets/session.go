@@ -42,9 +42,13 @@ type session struct {
 	emit *event.Emitter
 }
 
-// run makes a session, runs the command in it and turns its error into what
+// run makes a session for a command with that many arguments, runs the command
+// in it and turns its error into what
 // mage prints and exits with.
-func run(ctx context.Context, asJSON *bool, command func(*session) error) error {
+func run(ctx context.Context, arguments int, asJSON *bool, command func(*session) error) error {
+	if err := alone(os.Args[1:], arguments); err != nil {
+		return failure(ctx, err)
+	}
 	mode := render.Choose(os.Stderr, os.Getenv)
 	if set(asJSON) {
 		mode = render.JSON
@@ -100,6 +104,25 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		}
 	}()
 	return ctx, func() { signal.Stop(signals); close(done); cancel() }
+}
+
+// alone refuses words beyond a command and its arguments. Mage would take them
+// for further commands, and say that there is no such one only after it has
+// carried out the first.
+func alone(words []string, arguments int) error {
+	var given []string
+	for _, word := range words {
+		if !strings.HasPrefix(word, "-") {
+			given = append(given, word)
+		}
+	}
+	if len(given) <= 1+arguments {
+		return nil
+	}
+	return &usageError{
+		text: fmt.Sprintf("%s: unexpected %q", given[0], given[1+arguments]),
+		next: "go tool mage -h " + given[0],
+	}
 }
 
 // failure gives an error its exit code and its "next:" line.
