@@ -294,7 +294,7 @@ func (c *Cluster) Stop(ctx context.Context, emit *event.Emitter) (found bool, er
 		case err != nil:
 			return "", err
 		case found:
-			return "data is kept in " + c.state, nil
+			return "its data is in " + c.state, nil
 		case swept:
 			found = true
 			return "ended what a dead cluster had left", nil

@@ -129,9 +129,11 @@ func Down(ctx context.Context, purge, json *bool) error {
 		if _, err := cluster.Stop(s.ctx, s.emit); err != nil {
 			return err
 		}
-		if set(purge) {
-			return cluster.Purge()
+		if !set(purge) {
+			return nil
 		}
-		return nil
+		return s.emit.Run("remove its data", func(*event.Step) (string, error) {
+			return cluster.StateDir() + " is gone", cluster.Purge()
+		})
 	})
 }
