@@ -5,7 +5,6 @@ package ship
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -75,13 +74,12 @@ func Build(ctx context.Context, cfg Config, service string, emit *event.Emitter)
 func platformsOf(env manifest.Environment, svc manifest.Service) (image.Platforms, error) {
 	var platforms image.Platforms
 	for _, name := range env.Platforms {
-		if name == "host" {
-			platforms = append(platforms, image.Host())
-			continue
-		}
-		p, err := image.ParsePlatform(name)
-		if err != nil {
-			return nil, fmt.Errorf("read platforms of environment %s: %w", env.Name, err)
+		p := image.Host()
+		if name != "host" {
+			var err error
+			if p, err = image.ParsePlatform(name); err != nil {
+				return nil, fmt.Errorf("read platforms of environment %s: %w", env.Name, err)
+			}
 		}
 		if !platforms.Contains(p) {
 			platforms = append(platforms, p)
@@ -89,9 +87,6 @@ func platformsOf(env manifest.Environment, svc manifest.Service) (image.Platform
 	}
 	if len(platforms) == 0 {
 		platforms = image.Platforms{{OS: "linux", Arch: string(svc.Size.Arch)}}
-	}
-	if len(platforms) == 0 {
-		return nil, errors.New("no platform to build for")
 	}
 	return platforms, nil
 }

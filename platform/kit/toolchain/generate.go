@@ -68,11 +68,16 @@ func (e *StaleError) Next() string { return "go tool mage gen && git add -A prot
 // CheckGenerated generates and compares. What differs is put back as it was
 // and reported as a *StaleError.
 func CheckGenerated(ctx context.Context, o Options) error {
+	return compare(o, func() error { return Generate(ctx, o) })
+}
+
+// compare reports what generate changes, and undoes it.
+func compare(o Options, generate func() error) error {
 	before, err := snapshot(o.Root, generated)
 	if err != nil {
 		return err
 	}
-	genErr := Generate(ctx, o)
+	genErr := generate()
 	after, err := snapshot(o.Root, generated)
 	if err != nil {
 		return errors.Join(genErr, err)
