@@ -8,6 +8,7 @@ package catalogv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "github.com/slipway-dev/slipway/proto/slipway/auth/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	money "google.golang.org/genproto/googleapis/type/money"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -790,7 +791,7 @@ var File_slipway_catalog_v1_catalog_service_proto protoreflect.FileDescriptor
 
 const file_slipway_catalog_v1_catalog_service_proto_rawDesc = "" +
 	"\n" +
-	"(slipway/catalog/v1/catalog_service.proto\x12\x12slipway.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\"\xe3\n" +
+	"(slipway/catalog/v1/catalog_service.proto\x12\x12slipway.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/api/client.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a\x1aslipway/auth/v1/auth.proto\"\xe3\n" +
 	"\n" +
 	"\aProduct\x12N\n" +
 	"\x04name\x18\x01 \x01(\tB:\xe2A\x01\b\xbaH3\xd8\x01\x01r.\x18H2*^products/[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\x16\n" +
@@ -859,16 +860,23 @@ const file_slipway_catalog_v1_catalog_service_proto_rawDesc = "" +
 	"\x05names\x18\x01 \x03(\tB[\xe2A\x01\x02\xfaA\x19\n" +
 	"\x17catalog.slipway/Product\xbaH8\x92\x015\b\x01\x10\xe8\a\".r,2*^products/[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05names\"S\n" +
 	"\x18BatchGetProductsResponse\x127\n" +
-	"\bproducts\x18\x01 \x03(\v2\x1b.slipway.catalog.v1.ProductR\bproducts2\xcc\a\n" +
-	"\x0eCatalogService\x12\x8a\x01\n" +
-	"\rCreateProduct\x12(.slipway.catalog.v1.CreateProductRequest\x1a\x1b.slipway.catalog.v1.Product\"2\xdaA\x12product,product_id\x82\xd3\xe4\x93\x02\x17:\aproduct\"\f/v1/products\x12v\n" +
+	"\bproducts\x18\x01 \x03(\v2\x1b.slipway.catalog.v1.ProductR\bproducts2\xdc\b\n" +
+	"\x0eCatalogService\x12\x9d\x01\n" +
+	"\rCreateProduct\x12(.slipway.catalog.v1.CreateProductRequest\x1a\x1b.slipway.catalog.v1.Product\"E\xdaA\x12product,product_id\xf2\xca*\x0f\n" +
+	"\rcatalog.write\x82\xd3\xe4\x93\x02\x17:\aproduct\"\f/v1/products\x12\x8b\x01\n" +
 	"\n" +
-	"GetProduct\x12%.slipway.catalog.v1.GetProductRequest\x1a\x1b.slipway.catalog.v1.Product\"$\xdaA\x04name\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=products/*}\x12\x9c\x01\n" +
-	"\rUpdateProduct\x12(.slipway.catalog.v1.UpdateProductRequest\x1a\x1b.slipway.catalog.v1.Product\"D\xdaA\x13product,update_mask\x82\xd3\xe4\x93\x02(:\aproduct2\x1d/v1/{product.name=products/*}\x12w\n" +
-	"\rDeleteProduct\x12(.slipway.catalog.v1.DeleteProductRequest\x1a\x16.google.protobuf.Empty\"$\xdaA\x04name\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=products/*}\x12w\n" +
-	"\fListProducts\x12'.slipway.catalog.v1.ListProductsRequest\x1a(.slipway.catalog.v1.ListProductsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x12\x8c\x01\n" +
-	"\x0eSearchProducts\x12).slipway.catalog.v1.SearchProductsRequest\x1a*.slipway.catalog.v1.SearchProductsResponse\"#\xdaA\x05query\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/products:search\x12\x94\x01\n" +
-	"\x10BatchGetProducts\x12+.slipway.catalog.v1.BatchGetProductsRequest\x1a,.slipway.catalog.v1.BatchGetProductsResponse\"%\xdaA\x05names\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/products:batchGetBCZAgithub.com/slipway-dev/slipway/proto/slipway/catalog/v1;catalogv1b\x06proto3"
+	"GetProduct\x12%.slipway.catalog.v1.GetProductRequest\x1a\x1b.slipway.catalog.v1.Product\"9\xdaA\x04name\xf2\xca*\x0e\n" +
+	"\fcatalog.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=products/*}\x90\x02\x01\x12\xaf\x01\n" +
+	"\rUpdateProduct\x12(.slipway.catalog.v1.UpdateProductRequest\x1a\x1b.slipway.catalog.v1.Product\"W\xdaA\x13product,update_mask\xf2\xca*\x0f\n" +
+	"\rcatalog.write\x82\xd3\xe4\x93\x02(:\aproduct2\x1d/v1/{product.name=products/*}\x12\x8a\x01\n" +
+	"\rDeleteProduct\x12(.slipway.catalog.v1.DeleteProductRequest\x1a\x16.google.protobuf.Empty\"7\xdaA\x04name\xf2\xca*\x0f\n" +
+	"\rcatalog.write\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=products/*}\x12\x8c\x01\n" +
+	"\fListProducts\x12'.slipway.catalog.v1.ListProductsRequest\x1a(.slipway.catalog.v1.ListProductsResponse\")\xf2\xca*\x0e\n" +
+	"\fcatalog.read\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/products\x90\x02\x01\x12\xa1\x01\n" +
+	"\x0eSearchProducts\x12).slipway.catalog.v1.SearchProductsRequest\x1a*.slipway.catalog.v1.SearchProductsResponse\"8\xdaA\x05query\xf2\xca*\x0e\n" +
+	"\fcatalog.read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/products:search\x90\x02\x01\x12\xa9\x01\n" +
+	"\x10BatchGetProducts\x12+.slipway.catalog.v1.BatchGetProductsRequest\x1a,.slipway.catalog.v1.BatchGetProductsResponse\":\xdaA\x05names\xf2\xca*\x0e\n" +
+	"\fcatalog.read\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/products:batchGet\x90\x02\x01BCZAgithub.com/slipway-dev/slipway/proto/slipway/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_slipway_catalog_v1_catalog_service_proto_rawDescOnce sync.Once
