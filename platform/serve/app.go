@@ -152,6 +152,9 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 // Handler is the HTTP side. It answers API requests only while the App serves.
 func (a *App) Handler() http.Handler { return a.http.Handler }
 
+// Scopes lists every scope that a method of the service asks for.
+func (a *App) Scopes() []string { return a.builder.methods().Scopes() }
+
 // Run binds the configured ports and serves until ctx ends and the drain is
 // done. A port in use is an error before anything is served.
 func (a *App) Run(ctx context.Context) error {

@@ -16,15 +16,12 @@ func newLogger(w io.Writer, cfg Config) *slog.Logger {
 		slog.String("service", cfg.Name), slog.String("version", cfg.Version), slog.String("environment", cfg.Environment))
 }
 
-// RequestID is the id of the request ctx belongs to, empty outside of one.
-func RequestID(ctx context.Context) string { return requestid.From(ctx) }
-
 // contextHandler adds what the context knows to each record.
 type contextHandler struct{ slog.Handler }
 
 // Handle adds the request id.
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
-	if id := RequestID(ctx); id != "" {
+	if id := requestid.From(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
 	}
 	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // a handler's error passes as it is

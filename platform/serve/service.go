@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
 
+	"github.com/slipway-dev/slipway/platform/serve/database"
+	"github.com/slipway-dev/slipway/platform/serve/internal/access"
 	"github.com/slipway-dev/slipway/platform/serve/internal/probe"
 )
 
@@ -26,6 +28,14 @@ type Service struct {
 	// Migrations holds goose SQL migrations, at its root or in a folder called
 	// "migrations". A service that has migrations has a database.
 	Migrations fs.FS
+
+	// Jobs says that the service has background jobs: their tables are migrated
+	// before the service's own, and Builder.Jobs may be used.
+	Jobs bool
+
+	// Invariants are what always holds of the service's data; the subcommand
+	// "check" looks for rows that break them.
+	Invariants []database.Invariant
 
 	// OpenAPI is the document served at /openapi.json; nil serves none.
 	OpenAPI []byte
@@ -76,6 +86,15 @@ func (b *Builder) services() []string {
 		names[i] = r.desc.ServiceName
 	}
 	return names
+}
+
+// methods is what the registered services' protos say of their methods.
+func (b *Builder) methods() access.Methods {
+	descs := make([]*grpc.ServiceDesc, len(b.registrations))
+	for i, r := range b.registrations {
+		descs[i] = r.desc
+	}
+	return access.Of(descs...)
 }
 
 // Gateway adds REST routes. Use the generated Register...HandlerClient with a

@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/slipway-dev/slipway/platform/serve"
@@ -32,8 +33,10 @@ type Server struct {
 	Client   *http.Client     // its connections are closed with the test
 	Database string           // URL of the service's database; empty without one
 
-	logs *lockedBuffer
-	stop func() error
+	issuer *issuer
+	bearer string // the token that Conn and Do send; empty for none
+	logs   *lockedBuffer
+	stop   func() error
 }
 
 // Options adapts Start; the zero value suits most tests.
@@ -42,6 +45,12 @@ type Options struct {
 	Env map[string]string
 	// Database uses this migrated database instead of a fresh one.
 	Database string
+	// Token is what Conn and Do send: nil for one with every scope that the
+	// service's methods ask for, "" for none.
+	Token *string
+	// Callees are the addresses of the services this one calls, by name; see
+	// Callee.
+	Callees map[string]string
 }
 
 // stopTimeout bounds the drain at the end of a test.
@@ -56,8 +65,15 @@ func Start(tb testing.TB, svc serve.Service, options ...Options) *Server {
 	if len(options) > 0 {
 		o = options[0]
 	}
-	s := &Server{Database: o.Database, logs: &lockedBuffer{}}
+	s := &Server{Database: o.Database, issuer: newIssuer(tb), logs: &lockedBuffer{}}
 	environ := map[string]string{"SERVICE_VERSION": "test", "DRAIN_DELAY": "0s", "SHUTDOWN_TIMEOUT": stopTimeout}
+	maps.Copy(environ, s.issuer.environ())
+	if len(o.Callees) > 0 {
+		maps.Copy(environ, s.issuer.endpoint(tb, svc.Name))
+	}
+	for name, address := range o.Callees {
+		environ[strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"_GRPC_ADDRESS"] = address
+	}
 	if svc.Migrations != nil {
 		if s.Database == "" {
 			s.Database = Postgres(tb)
@@ -71,6 +87,10 @@ func Start(tb testing.TB, svc serve.Service, options ...Options) *Server {
 		tb.Fatalf("complete %s: %v", svc.Name, err)
 	}
 	s.Handler = app.Handler()
+	s.bearer = s.Token(tb, Claims{"scope": strings.Join(app.Scopes(), " ")})
+	if o.Token != nil {
+		s.bearer = *o.Token
+	}
 	s.run(tb, app)
 	return s
 }
@@ -104,10 +124,35 @@ func (s *Server) run(tb testing.TB, app *serve.App) {
 	})
 	s.Conn, err = grpc.NewClient("passthrough:///servetest",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithChainUnaryInterceptor(s.authorizeUnary), grpc.WithChainStreamInterceptor(s.authorizeStream),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return memory.DialContext(ctx) }))
 	if err != nil {
 		tb.Fatalf("connect: %v", err)
 	}
+}
+
+// Token mints a token of the issuer that the service trusts. Without claims it
+// holds for an hour and has no scope.
+func (s *Server) Token(tb testing.TB, claims Claims) string {
+	tb.Helper()
+	return s.issuer.token(tb, claims)
+}
+
+// authorize adds the default token unless the caller gave one.
+func (s *Server) authorize(ctx context.Context) context.Context {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	if s.bearer == "" || len(md.Get("authorization")) > 0 {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+s.bearer)
+}
+
+func (s *Server) authorizeUnary(ctx context.Context, method string, req, resp any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoke(s.authorize(ctx), method, req, resp, cc, opts...)
+}
+
+func (s *Server) authorizeStream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return open(s.authorize(ctx), desc, cc, method, opts...)
 }
 
 // Stop drains the service now and returns what Serve returned. Later calls
@@ -118,7 +163,7 @@ func (s *Server) Stop() error { return s.stop() }
 func (s *Server) Logs() string { return s.logs.String() }
 
 // Do sends a REST request with a JSON body ("" for none) and returns the answer
-// with its body read. Headers come in pairs.
+// with its body read. Headers come in pairs and win over the default token.
 func (s *Server) Do(tb testing.TB, method, path, body string, headers ...string) (*http.Response, string) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
@@ -129,6 +174,9 @@ func (s *Server) Do(tb testing.TB, method, path, body string, headers ...string)
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if s.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+s.bearer)
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
