@@ -10,6 +10,7 @@ package echopb
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "github.com/slipway-dev/slipway/proto/slipway/auth/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -152,7 +153,7 @@ var File_echo_proto protoreflect.FileDescriptor
 const file_echo_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"echo.proto\x12\x12slipway.serve.echo\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\"g\n" +
+	"echo.proto\x12\x12slipway.serve.echo\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1aslipway/auth/v1/auth.proto\"g\n" +
 	"\vEchoRequest\x12\x1e\n" +
 	"\x04text\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xe8\aR\x04text\x12\x16\n" +
@@ -164,11 +165,21 @@ const file_echo_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\x12\x1f\n" +
 	"\vdeadline_ms\x18\x03 \x01(\x03R\n" +
-	"deadlineMs2\xbc\x02\n" +
-	"\vEchoService\x12q\n" +
-	"\x04Echo\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\"&\x82\xd3\xe4\x93\x02 :\x01*Z\x11\x12\x0f/v1/echo/{text}\"\b/v1/echo\x12k\n" +
-	"\x05Count\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/echo/{text}:count0\x01\x12M\n" +
-	"\x04Chat\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse(\x010\x01B?Z=github.com/slipway-dev/slipway/platform/serve/internal/echopbb\x06proto3"
+	"deadlineMs2\xd0\x02\n" +
+	"\vEchoService\x12w\n" +
+	"\x04Echo\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\",\xf2\xca*\x02\x10\x01\x82\xd3\xe4\x93\x02 :\x01*Z\x11\x12\x0f/v1/echo/{text}\"\b/v1/echo\x12q\n" +
+	"\x05Count\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\"#\xf2\xca*\x02\x10\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/echo/{text}:count0\x01\x12U\n" +
+	"\x04Chat\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\"\x06\xf2\xca*\x02\x10\x01(\x010\x012\x95\x03\n" +
+	"\x0eGuardedService\x12z\n" +
+	"\x04Read\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\"/\xf2\xca*\x0e\n" +
+	"\fguarded.read\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/guarded/{text}\x90\x02\x01\x12\x83\x01\n" +
+	"\x05Write\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\"7\xf2\xca*\x1d\n" +
+	"\fguarded.read\n" +
+	"\rguarded.write\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/guarded\x12\x80\x01\n" +
+	"\x05Watch\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponse\"2\xf2\xca*\x0e\n" +
+	"\fguarded.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/guarded/{text}:watch0\x012[\n" +
+	"\x0eUnruledService\x12I\n" +
+	"\x04Read\x12\x1f.slipway.serve.echo.EchoRequest\x1a .slipway.serve.echo.EchoResponseB?Z=github.com/slipway-dev/slipway/platform/serve/internal/echopbb\x06proto3"
 
 var (
 	file_echo_proto_rawDescOnce sync.Once
@@ -191,11 +202,19 @@ var file_echo_proto_depIdxs = []int32{
 	0, // 0: slipway.serve.echo.EchoService.Echo:input_type -> slipway.serve.echo.EchoRequest
 	0, // 1: slipway.serve.echo.EchoService.Count:input_type -> slipway.serve.echo.EchoRequest
 	0, // 2: slipway.serve.echo.EchoService.Chat:input_type -> slipway.serve.echo.EchoRequest
-	1, // 3: slipway.serve.echo.EchoService.Echo:output_type -> slipway.serve.echo.EchoResponse
-	1, // 4: slipway.serve.echo.EchoService.Count:output_type -> slipway.serve.echo.EchoResponse
-	1, // 5: slipway.serve.echo.EchoService.Chat:output_type -> slipway.serve.echo.EchoResponse
-	3, // [3:6] is the sub-list for method output_type
-	0, // [0:3] is the sub-list for method input_type
+	0, // 3: slipway.serve.echo.GuardedService.Read:input_type -> slipway.serve.echo.EchoRequest
+	0, // 4: slipway.serve.echo.GuardedService.Write:input_type -> slipway.serve.echo.EchoRequest
+	0, // 5: slipway.serve.echo.GuardedService.Watch:input_type -> slipway.serve.echo.EchoRequest
+	0, // 6: slipway.serve.echo.UnruledService.Read:input_type -> slipway.serve.echo.EchoRequest
+	1, // 7: slipway.serve.echo.EchoService.Echo:output_type -> slipway.serve.echo.EchoResponse
+	1, // 8: slipway.serve.echo.EchoService.Count:output_type -> slipway.serve.echo.EchoResponse
+	1, // 9: slipway.serve.echo.EchoService.Chat:output_type -> slipway.serve.echo.EchoResponse
+	1, // 10: slipway.serve.echo.GuardedService.Read:output_type -> slipway.serve.echo.EchoResponse
+	1, // 11: slipway.serve.echo.GuardedService.Write:output_type -> slipway.serve.echo.EchoResponse
+	1, // 12: slipway.serve.echo.GuardedService.Watch:output_type -> slipway.serve.echo.EchoResponse
+	1, // 13: slipway.serve.echo.UnruledService.Read:output_type -> slipway.serve.echo.EchoResponse
+	7, // [7:14] is the sub-list for method output_type
+	0, // [0:7] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name
 	0, // [0:0] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
@@ -214,7 +233,7 @@ func file_echo_proto_init() {
 			NumEnums:      0,
 			NumMessages:   2,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   3,
 		},
 		GoTypes:           file_echo_proto_goTypes,
 		DependencyIndexes: file_echo_proto_depIdxs,

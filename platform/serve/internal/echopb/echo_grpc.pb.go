@@ -201,3 +201,303 @@ var EchoService_ServiceDesc = grpc.ServiceDesc{
 	},
 	Metadata: "echo.proto",
 }
+
+const (
+	GuardedService_Read_FullMethodName  = "/slipway.serve.echo.GuardedService/Read"
+	GuardedService_Write_FullMethodName = "/slipway.serve.echo.GuardedService/Write"
+	GuardedService_Watch_FullMethodName = "/slipway.serve.echo.GuardedService/Watch"
+)
+
+// GuardedServiceClient is the client API for GuardedService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// The service that asks for tokens.
+type GuardedServiceClient interface {
+	// Read asks for one scope.
+	Read(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error)
+	// Write asks for two.
+	Write(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error)
+	// Watch sends until the client leaves or the process drains.
+	Watch(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EchoResponse], error)
+}
+
+type guardedServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewGuardedServiceClient(cc grpc.ClientConnInterface) GuardedServiceClient {
+	return &guardedServiceClient{cc}
+}
+
+func (c *guardedServiceClient) Read(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EchoResponse)
+	err := c.cc.Invoke(ctx, GuardedService_Read_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *guardedServiceClient) Write(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EchoResponse)
+	err := c.cc.Invoke(ctx, GuardedService_Write_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *guardedServiceClient) Watch(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EchoResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &GuardedService_ServiceDesc.Streams[0], GuardedService_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[EchoRequest, EchoResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GuardedService_WatchClient = grpc.ServerStreamingClient[EchoResponse]
+
+// GuardedServiceServer is the server API for GuardedService service.
+// All implementations must embed UnimplementedGuardedServiceServer
+// for forward compatibility.
+//
+// The service that asks for tokens.
+type GuardedServiceServer interface {
+	// Read asks for one scope.
+	Read(context.Context, *EchoRequest) (*EchoResponse, error)
+	// Write asks for two.
+	Write(context.Context, *EchoRequest) (*EchoResponse, error)
+	// Watch sends until the client leaves or the process drains.
+	Watch(*EchoRequest, grpc.ServerStreamingServer[EchoResponse]) error
+	mustEmbedUnimplementedGuardedServiceServer()
+}
+
+// UnimplementedGuardedServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedGuardedServiceServer struct{}
+
+func (UnimplementedGuardedServiceServer) Read(context.Context, *EchoRequest) (*EchoResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Read not implemented")
+}
+func (UnimplementedGuardedServiceServer) Write(context.Context, *EchoRequest) (*EchoResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Write not implemented")
+}
+func (UnimplementedGuardedServiceServer) Watch(*EchoRequest, grpc.ServerStreamingServer[EchoResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedGuardedServiceServer) mustEmbedUnimplementedGuardedServiceServer() {}
+func (UnimplementedGuardedServiceServer) testEmbeddedByValue()                        {}
+
+// UnsafeGuardedServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to GuardedServiceServer will
+// result in compilation errors.
+type UnsafeGuardedServiceServer interface {
+	mustEmbedUnimplementedGuardedServiceServer()
+}
+
+func RegisterGuardedServiceServer(s grpc.ServiceRegistrar, srv GuardedServiceServer) {
+	// If the following call panics, it indicates UnimplementedGuardedServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&GuardedService_ServiceDesc, srv)
+}
+
+func _GuardedService_Read_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EchoRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GuardedServiceServer).Read(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GuardedService_Read_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GuardedServiceServer).Read(ctx, req.(*EchoRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GuardedService_Write_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EchoRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GuardedServiceServer).Write(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GuardedService_Write_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GuardedServiceServer).Write(ctx, req.(*EchoRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GuardedService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(EchoRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(GuardedServiceServer).Watch(m, &grpc.GenericServerStream[EchoRequest, EchoResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GuardedService_WatchServer = grpc.ServerStreamingServer[EchoResponse]
+
+// GuardedService_ServiceDesc is the grpc.ServiceDesc for GuardedService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var GuardedService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "slipway.serve.echo.GuardedService",
+	HandlerType: (*GuardedServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Read",
+			Handler:    _GuardedService_Read_Handler,
+		},
+		{
+			MethodName: "Write",
+			Handler:    _GuardedService_Write_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _GuardedService_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
+	Metadata: "echo.proto",
+}
+
+const (
+	UnruledService_Read_FullMethodName = "/slipway.serve.echo.UnruledService/Read"
+)
+
+// UnruledServiceClient is the client API for UnruledService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// The service whose author forgot to say who may call it.
+type UnruledServiceClient interface {
+	// Read has no rule.
+	Read(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error)
+}
+
+type unruledServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewUnruledServiceClient(cc grpc.ClientConnInterface) UnruledServiceClient {
+	return &unruledServiceClient{cc}
+}
+
+func (c *unruledServiceClient) Read(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EchoResponse)
+	err := c.cc.Invoke(ctx, UnruledService_Read_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// UnruledServiceServer is the server API for UnruledService service.
+// All implementations must embed UnimplementedUnruledServiceServer
+// for forward compatibility.
+//
+// The service whose author forgot to say who may call it.
+type UnruledServiceServer interface {
+	// Read has no rule.
+	Read(context.Context, *EchoRequest) (*EchoResponse, error)
+	mustEmbedUnimplementedUnruledServiceServer()
+}
+
+// UnimplementedUnruledServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedUnruledServiceServer struct{}
+
+func (UnimplementedUnruledServiceServer) Read(context.Context, *EchoRequest) (*EchoResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Read not implemented")
+}
+func (UnimplementedUnruledServiceServer) mustEmbedUnimplementedUnruledServiceServer() {}
+func (UnimplementedUnruledServiceServer) testEmbeddedByValue()                        {}
+
+// UnsafeUnruledServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to UnruledServiceServer will
+// result in compilation errors.
+type UnsafeUnruledServiceServer interface {
+	mustEmbedUnimplementedUnruledServiceServer()
+}
+
+func RegisterUnruledServiceServer(s grpc.ServiceRegistrar, srv UnruledServiceServer) {
+	// If the following call panics, it indicates UnimplementedUnruledServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&UnruledService_ServiceDesc, srv)
+}
+
+func _UnruledService_Read_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EchoRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UnruledServiceServer).Read(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UnruledService_Read_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UnruledServiceServer).Read(ctx, req.(*EchoRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// UnruledService_ServiceDesc is the grpc.ServiceDesc for UnruledService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var UnruledService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "slipway.serve.echo.UnruledService",
+	HandlerType: (*UnruledServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Read",
+			Handler:    _UnruledService_Read_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "echo.proto",
+}
