@@ -26,13 +26,11 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	graph := check.NewGraph(tree(t), others)
-	services := graph.Children(prefix + "/services")
-	if len(services) == 0 {
-		t.Fatal("found no service below services/: the rules for services bind nothing")
-	}
+	services := manifests(t)
 	rules := slices.Concat(platformRules(), kitRules())
-	for _, name := range services {
-		rules = append(rules, serviceRules(graph, name)...)
+	for _, s := range services {
+		rules = append(rules, serviceRules(graph, s)...)
+		rules = append(rules, callRule(s, services)...)
 	}
 	report(t, check.Imports(graph, rules))
 }
@@ -52,7 +50,7 @@ func platformRules() []check.ImportRule {
 			Name:   "serve knows no service and no tool",
 			From:   []string{serve + "/..."},
 			Deny:   []string{prefix + "/...", mage + "/...", awsSDK + "/..."},
-			But:    []string{serve + "/..."},
+			But:    []string{serve + "/...", proto + "/slipway/auth/..."}, // options of methods, which serve enforces
 			Tests:  true,
 			Reason: "every service is built on serve: what it imports, all of them ship",
 		},
@@ -162,54 +160,4 @@ func kitRules() []check.ImportRule {
 			Reason: "targets parse words and call packages; a package that calls a target turns that round",
 		},
 	}
-}
-
-// serviceRules keep one service to its own code, and its layers in order.
-func serviceRules(graph *check.Graph, name string) []check.ImportRule {
-	own := prefix + "/services/" + name
-	rpc, store := own+"/internal/rpc/...", own+"/internal/store/..."
-	rules := []check.ImportRule{
-		{
-			Name:   name + " stands on proto and serve",
-			From:   []string{own + "/..."},
-			Deny:   []string{prefix + "/...", mage + "/...", awsSDK + "/..."},
-			But:    []string{own + "/...", proto + "/...", serve + "/..."},
-			Tests:  true,
-			Reason: "teams release services apart from each other, and a service in production carries no deploy tool",
-		},
-		{
-			Name:   name + ": rpc translates",
-			From:   []string{rpc},
-			Deny:   []string{store, "database/sql/...", "github.com/jackc/pgx/..."},
-			Direct: true,
-			Reason: "rpc turns messages into domain values and back; what it may store it asks of an interface",
-		},
-		{
-			Name:   name + ": store keeps",
-			From:   []string{store},
-			Deny:   []string{rpc, "google.golang.org/grpc/...", proto + "/..."},
-			Direct: true,
-			Reason: "tables change apart from messages; both know the domain only",
-		},
-	}
-	for _, domain := range graph.Children(own + "/internal") {
-		if domain == "rpc" || domain == "store" {
-			continue
-		}
-		pkg := own + "/internal/" + domain + "/..."
-		rules = append(rules, check.ImportRule{
-			Name:   name + ": " + domain + " is the domain",
-			From:   []string{pkg},
-			Deny:   []string{"*"},
-			But:    []string{"std", pkg, serve + "/errs/..."},
-			Reason: "types and rules have to be readable and testable without gRPC or SQL",
-		}, check.ImportRule{
-			Name:   name + ": " + domain + " speaks no SQL or HTTP",
-			From:   []string{pkg},
-			Deny:   []string{"database/sql/...", "net/http/..."},
-			Direct: true,
-			Reason: "types and rules have to be readable and testable without a transport or a database",
-		})
-	}
-	return rules
 }

@@ -20,7 +20,7 @@ func TestDecisionsAreIndexed(t *testing.T) {
 }
 
 func TestOwners(t *testing.T) {
-	report(t, check.Owners(tree(t), "@slipway-dev/"))
+	report(t, check.Owners(tree(t), "@slipway-dev/", "platform"))
 }
 
 func TestText(t *testing.T) {

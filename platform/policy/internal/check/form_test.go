@@ -335,21 +335,30 @@ func TestOwners(t *testing.T) {
 /services/a/   @x/red
 /services/b/   @x/red
 /services/gone/ @x/red
+/proto/slipway/a/ @x/red @x/platform
+/proto/slipway/b/ @x/blue
+/proto/slipway/gone/ @x/red @x/platform
 -- services/a/service.yaml --
 name: a
 team: red
+grpc: {service: slipway.a.v1.AService}
+-- proto/slipway/a/v1/a_service.proto --
 -- services/b/service.yaml --
 name: b
 team: blue
+grpc: {service: slipway.b.v1.BService}
+-- proto/slipway/b/v1/b_service.proto --
 -- services/c/service.yaml --
 name: c
 team: red
 -- services/d/service.yaml --
 name: d
-`), "@x/"),
+`), "@x/", "platform"),
+		".github/CODEOWNERS: names proto/slipway/gone, which does not exist",
 		".github/CODEOWNERS: names services/gone, which holds no service.yaml",
-		"services/b/service.yaml: belongs to team blue, and .github/CODEOWNERS does not say so",
-		"services/c/service.yaml: belongs to team red, and .github/CODEOWNERS does not say so",
+		"services/b/service.yaml: belongs to team blue, and .github/CODEOWNERS does not say so of proto/slipway/b",
+		"services/b/service.yaml: belongs to team blue, and .github/CODEOWNERS does not say so of services/b",
+		"services/c/service.yaml: belongs to team red, and .github/CODEOWNERS does not say so of services/c",
 		"services/d/service.yaml: names no team",
 	)
 }

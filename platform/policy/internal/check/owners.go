@@ -1,46 +1,53 @@
 package check
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
 
 const codeOwners = ".github/CODEOWNERS"
 
-var teamPattern = regexp.MustCompile(`(?m)^team:\s*(\S+)`)
-
 // Owners wants a line in CODEOWNERS for every folder that holds a service's
-// manifest, naming the manifest's team behind prefix, and no line for a service
-// that is gone.
-func Owners(t *Tree, prefix string) []Finding {
+// manifest, naming the manifest's team behind prefix; one for the service's API,
+// naming that team and the platform team, since both sides agree on a contract;
+// and no line for what is gone.
+func Owners(t *Tree, prefix, platform string) []Finding {
 	owners := map[string][]string{}
 	for line := range strings.SplitSeq(string(t.Files[codeOwners]), "\n") {
-		if fields := strings.Fields(line); len(fields) > 0 && strings.HasPrefix(fields[0], "/services/") {
+		fields := strings.Fields(line)
+		if len(fields) > 0 && (strings.HasPrefix(fields[0], "/services/") || strings.HasPrefix(fields[0], "/proto/")) {
 			owners[strings.Trim(fields[0], "/")] = fields[1:]
 		}
 	}
-	var found []Finding
-	for _, p := range t.Paths() {
-		dir, ok := strings.CutSuffix(p, "/service.yaml")
-		if !ok || !strings.HasPrefix(p, "services/") || inTestdata(p) {
-			continue
+	services, found := Services(t)
+	for _, s := range services {
+		file, team := s.Dir+"/service.yaml", prefix+s.Team
+		want := map[string][]string{s.Dir: {team}}
+		if dir := s.Proto(); dir != "" {
+			want["proto/"+dir] = []string{team, prefix + platform}
 		}
-		m := teamPattern.FindSubmatch(t.Files[p])
-		switch {
-		case m == nil:
-			found = append(found, Finding{File: p, What: "names no team", Mend: "add a line: team: NAME"})
-		case !slices.Equal(owners[dir], []string{prefix + string(m[1])}):
-			found = append(found, Finding{
-				File: p,
-				What: "belongs to team " + string(m[1]) + ", and " + codeOwners + " does not say so",
-				Mend: "have there the line: /" + dir + "/ " + prefix + string(m[1]),
-			})
+		if s.Team == "" {
+			found = append(found, Finding{File: file, What: "names no team", Mend: "add a line: team: NAME"})
+			want = nil
 		}
-		delete(owners, dir)
+		for dir, names := range want {
+			if !slices.Equal(owners[dir], names) {
+				found = append(found, Finding{
+					File: file,
+					What: "belongs to team " + s.Team + ", and " + codeOwners + " does not say so of " + dir,
+					Mend: "have there the line: /" + dir + "/ " + strings.Join(names, " "),
+				})
+			}
+		}
+		delete(owners, s.Dir)
 	}
 	for dir := range owners {
-		found = append(found, Finding{File: codeOwners, What: "names " + dir + ", which holds no service.yaml", Mend: "delete the line"})
+		switch {
+		case strings.HasPrefix(dir, "services/"):
+			found = append(found, Finding{File: codeOwners, What: "names " + dir + ", which holds no service.yaml", Mend: "delete the line"})
+		case !t.exists(dir):
+			found = append(found, Finding{File: codeOwners, What: "names " + dir + ", which does not exist", Mend: "delete the line"})
+		}
 	}
 	return sorted(found)
 }
