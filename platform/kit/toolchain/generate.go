@@ -26,7 +26,7 @@ func (o Options) tool(dir, module, name string, args ...string) (Command, error)
 }
 
 // Generate writes all generated code afresh: protos, gateways and OpenAPI by
-// buf, queries by sqlc, files of go:generate lines in the kit.
+// buf, each service's queries by sqlc, and what go:generate lines say.
 func Generate(ctx context.Context, o Options) error {
 	buf, err := o.tool(filepath.Join(o.Root, "proto"), "buf", "buf", "generate")
 	if err != nil {
@@ -40,19 +40,30 @@ func Generate(ctx context.Context, o Options) error {
 		return fmt.Errorf("find sqlc configurations: %w", err)
 	}
 	for _, config := range configs {
-		sqlc, err := o.tool(filepath.Dir(config), "sqlc", "sqlc", "generate")
-		if err != nil {
+		if err := Queries(ctx, o, filepath.Dir(config)); err != nil {
 			return err
 		}
-		if err := sqlc.Run(ctx); err != nil {
-			return fmt.Errorf("generate queries: %w", err)
-		}
+	}
+	if err := o.command("go", "generate", "work").Run(ctx); err != nil {
+		return fmt.Errorf("run go:generate lines: %w", err)
+	}
+	return nil
+}
+
+// Queries generates the typed queries of one service, whose folder is dir.
+func Queries(ctx context.Context, o Options, dir string) error {
+	sqlc, err := o.tool(dir, "sqlc", "sqlc", "generate")
+	if err != nil {
+		return err
+	}
+	if err := sqlc.Run(ctx); err != nil {
+		return fmt.Errorf("generate queries: %w", err)
 	}
 	return nil
 }
 
 // generated are the trees in which Generate writes.
-var generated = []string{"proto/slipway", "services"}
+var generated = []string{"proto/slipway", "services", "platform/serve/internal"}
 
 // StaleError lists generated files that differ from what would be generated.
 type StaleError struct{ Files []string }
@@ -63,7 +74,7 @@ func (e *StaleError) Error() string {
 }
 
 // Next is the command that mends it.
-func (e *StaleError) Next() string { return "go tool mage gen && git add -A proto services" }
+func (e *StaleError) Next() string { return "go tool mage gen && git add -A proto services platform" }
 
 // CheckGenerated generates and compares. What differs is put back as it was
 // and reported as a *StaleError.

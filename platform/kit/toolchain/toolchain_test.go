@@ -69,6 +69,7 @@ func TestStaleFilesAreNamedAndPutBack(t *testing.T) {
 		"proto/slipway/a/v1/same.pb.go":  "same",
 		"services/a/store/db/gone.go":    "to go",
 		"services/a/store/db/hand.go":    "by hand",
+		"platform/serve/internal/pb/a.go": "same",
 		"platform/not/generated/here.go": "untouched",
 	}
 	root := tree(t, files)
