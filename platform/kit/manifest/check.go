@@ -19,6 +19,25 @@ var reserved = map[string]string{
 	"SERVICE_VERSION": "it is the release", "ENVIRONMENT": "it is the environment's name",
 	"DATABASE_SECRET": "it comes from database", "DATABASE_URL": "it comes from database",
 	"DATABASE_SSLMODE": "it comes from database",
+	"INTERNAL_PORT":    "the platform sets it",
+	"AUTH_ISSUER":      fromAuth, "AUTH_AUDIENCE": fromAuth, "AUTH_JWKS_URL": fromAuth, "AUTH_JWKS": fromAuth, "AUTH_TOKEN_URL": fromAuth,
+	"AUTH_CLIENT_ID": "it comes from calls", "AUTH_CLIENT_SECRET": "it comes from calls",
+	"OTEL_EXPORTER_OTLP_ENDPOINT": "the platform sets it", "OTEL_RESOURCE_ATTRIBUTES": "the platform sets it",
+	"OTEL_TRACES_SAMPLER": fromTracing, "OTEL_TRACES_SAMPLER_ARG": fromTracing,
+}
+
+const (
+	fromAuth    = "it comes from the environment's auth"
+	fromTracing = "it comes from the environment's tracing"
+)
+
+// addressSuffix ends the variables that tell a service where its callees are.
+const addressSuffix = "_GRPC_ADDRESS"
+
+// AddressVariable returns the environment variable that tells a caller where
+// to reach a service: CATALOG_GRPC_ADDRESS.
+func AddressVariable(callee string) string {
+	return strings.ToUpper(strings.ReplaceAll(callee, "-", "_")) + addressSuffix
 }
 
 // SecretVariable returns the environment variable that a secret of a service
@@ -140,8 +159,8 @@ func (l *loader) checkCalls(c *check, s Service) {
 			c.report("a service cannot call itself", fmt.Sprintf("remove %q", callee), at)
 		case target == nil:
 			c.report(fmt.Sprintf("there is no service %q to call", callee), suggest(callee, others), at)
-		case target.service.HTTP == nil && target.service.GRPC == nil:
-			c.report(fmt.Sprintf("service %q has no interface to call", callee), "give it http or grpc in "+target.file, at)
+		case target.service.GRPC == nil:
+			c.report(fmt.Sprintf("service %q has no gRPC interface to call", callee), "give it grpc in "+target.file, at)
 		}
 	}
 }
@@ -172,6 +191,9 @@ func checkEnv(c *check, s Service) {
 func reservedVariable(name string) (why string, is bool) {
 	if why, is := reserved[name]; is {
 		return why, true
+	}
+	if strings.HasSuffix(name, addressSuffix) {
+		return "names ending in " + addressSuffix + " come from calls", true
 	}
 	for _, prefix := range []string{"AWS_", "ECS_"} {
 		if strings.HasPrefix(name, prefix) {
@@ -219,14 +241,35 @@ func checkEnvironment(e *loadedEnvironment) {
 	if env.IsLocal() && env.Ports != nil {
 		checkPorts(d, *env.Ports)
 	}
+	checkAuth(d, env)
 }
+
+// checkAuth reports an issuer that is half described, or one for the embedded
+// cluster, which has its own.
+func checkAuth(d *decoder, env Environment) {
+	given := map[string]bool{"issuer": env.Auth.Issuer != "", "jwks_url": env.Auth.JWKSURL != "", "token_url": env.Auth.TokenURL != ""}
+	for _, key := range names(given) {
+		if env.IsLocal() && given[key] {
+			d.report(d.places["auth."+key], "auth."+key+" names an outside issuer", "the embedded cluster has its own; remove it")
+		}
+	}
+	if !env.IsLocal() && given["issuer"] != given["jwks_url"] {
+		d.report(d.places["auth"], "auth.issuer and auth.jwks_url go together", "give both, or neither where no token is accepted")
+	}
+	if !env.IsLocal() && given["token_url"] && !given["issuer"] {
+		d.report(d.places["auth.token_url"], "auth.token_url stands without auth.issuer", "tokens of no issuer are accepted; add issuer and jwks_url")
+	}
+}
+
+// taskPorts are the ports that the embedded cluster gives to tasks.
+const taskPortsFrom, taskPortsTo = 20000, 29999
 
 func checkPorts(d *decoder, p Ports) {
 	taken := map[int]string{}
 	for _, port := range []struct {
 		name   string
 		number int
-	}{{"gateway", p.Gateway}, {"aws", p.AWS}, {"postgres", p.Postgres}} {
+	}{{"gateway", p.Gateway}, {"aws", p.AWS}, {"postgres", p.Postgres}, {"mesh", p.Mesh}} {
 		if other, twice := taken[port.number]; twice && port.number != 0 {
 			at, ok := d.places["ports."+port.name]
 			if !ok {
@@ -235,6 +278,10 @@ func checkPorts(d *decoder, p Ports) {
 			d.report(at, fmt.Sprintf("ports.%s and ports.%s are both %d", other, port.name, port.number), "they must differ, or be 0 for a free port")
 		}
 		taken[port.number] = port.name
+	}
+	if p.Mesh >= taskPortsFrom && p.Mesh <= taskPortsTo {
+		d.report(d.places["ports.mesh"], fmt.Sprintf("ports.mesh cannot be %d", p.Mesh),
+			fmt.Sprintf("%d to %d are the tasks'; choose one such as 30000, or 0 for free ones", taskPortsFrom, taskPortsTo))
 	}
 }
 

@@ -153,6 +153,9 @@ func defaultService() Service {
 // beside the new one.
 const defaultBake = 5
 
+// defaultRatio is the share of requests that is traced where a file does not say.
+const defaultRatio = 0.05
+
 // settle fills in the defaults that depend on other values.
 func settle(s *Service, places map[string]place) {
 	if _, set := places["scale.max"]; !set {
@@ -203,7 +206,7 @@ func (l *loader) readEnvironment(file, name string, data []byte) *loadedEnvironm
 	if root == nil {
 		return nil
 	}
-	env := Environment{}
+	env := Environment{Auth: Auth{Audience: "slipway-" + name}, Tracing: Tracing{Ratio: defaultRatio}}
 	if name == Local {
 		env.Ports = &Ports{Gateway: 8080, AWS: 4510, Postgres: 54510}
 	}

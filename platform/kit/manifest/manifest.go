@@ -137,6 +137,8 @@ type Environment struct {
 	Domain    string              `yaml:"domain" pattern:"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$" form:"a DNS name such as staging.example.com" doc:"DNS name below which services answer."`
 	Endpoint  string              `yaml:"endpoint" pattern:"^https?://[^/ ]+$" form:"a URL without a path, such as http://127.0.0.1:4510" doc:"AWS endpoint to use instead of AWS' own."`
 	Ports     *Ports              `yaml:"ports" doc:"Ports of the embedded cluster, on 127.0.0.1; local only."`
+	Auth      Auth                `yaml:"auth" doc:"Who issues the tokens that services accept; the embedded cluster has an issuer of its own."`
+	Tracing   Tracing             `yaml:"tracing" doc:"How much is traced."`
 	Platforms []string            `yaml:"platforms" enum:"host,linux/arm64,linux/amd64" doc:"Platforms that images are built for; host is the machine at hand."`
 	All       *Override           `yaml:"all" doc:"What differs here for every service."`
 	Overrides map[string]Override `yaml:"services" doc:"What differs here for one service, by its name; stronger than all."`
@@ -152,6 +154,21 @@ type Ports struct {
 	Gateway  int `yaml:"gateway" min:"0" max:"65535" doc:"The services, HTTP and gRPC on one port."`
 	AWS      int `yaml:"aws" min:"0" max:"65535" doc:"AWS endpoint and image registry."`
 	Postgres int `yaml:"postgres" min:"0" max:"65535" doc:"PostgreSQL."`
+	Mesh     int `yaml:"mesh" min:"0" max:"65000" doc:"First of the ports on which services reach each other; 0 takes free ones from 30000 on."`
+}
+
+// Auth says whose tokens the services of an environment accept. What is empty
+// has no issuer: services refuse every call that asks for a scope.
+type Auth struct {
+	Issuer   string `yaml:"issuer" pattern:"^https://[^ ]+$" form:"an https URL" doc:"The iss claim of tokens, such as https://login.example.com/."`
+	Audience string `yaml:"audience" pattern:"^[^ ]{1,200}$" form:"a text without spaces" doc:"The aud claim of tokens; slipway-ENVIRONMENT when absent."`
+	JWKSURL  string `yaml:"jwks_url" pattern:"^https://[^ ]+$" form:"an https URL" doc:"Where the issuer's public keys are (RFC 7517)."`
+	TokenURL string `yaml:"token_url" pattern:"^https://[^ ]+$" form:"an https URL" doc:"Where services that call others get their tokens (RFC 6749, client credentials)."`
+}
+
+// Tracing says how much is traced.
+type Tracing struct {
+	Ratio float64 `yaml:"ratio" min:"0" max:"1" doc:"Share of requests that are traced, 0 to 1; 0.05 when absent."`
 }
 
 // Override is what an environment may change of a service; what it does not

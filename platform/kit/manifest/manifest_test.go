@@ -153,6 +153,39 @@ func TestLocalDefaults(t *testing.T) {
 	}
 }
 
+func TestAuthAndTracing(t *testing.T) {
+	t.Parallel()
+	outside := manifest.Auth{
+		Issuer: "https://login.example.com/", Audience: "shop",
+		JWKSURL: "https://login.example.com/jwks.json", TokenURL: "https://login.example.com/oauth2/token",
+	}
+	cases := map[string]struct {
+		yaml    string
+		auth    manifest.Auth
+		tracing manifest.Tracing
+	}{
+		"defaults": {"", manifest.Auth{Audience: "slipway-staging"}, manifest.Tracing{Ratio: 0.05}},
+		"given": {
+			"auth: {issuer: \"https://login.example.com/\", audience: shop, jwks_url: \"https://login.example.com/jwks.json\", token_url: \"https://login.example.com/oauth2/token\"}\ntracing: {ratio: 0.5}",
+			outside, manifest.Tracing{Ratio: 0.5},
+		},
+		"nothing is traced": {"tracing: {ratio: 0}", manifest.Auth{Audience: "slipway-staging"}, manifest.Tracing{}},
+	}
+	for name, tc := range cases {
+		env, err := load(t, map[string]string{catalog: catalogYAML, staging: stagingYAML + tc.yaml}).Environment("staging")
+		if err != nil || env.Auth != tc.auth || env.Tracing != tc.tracing {
+			t.Errorf("%s: %+v, %+v, %v; want %+v, %+v", name, env.Auth, env.Tracing, err, tc.auth, tc.tracing)
+		}
+	}
+}
+
+func TestAddressVariable(t *testing.T) {
+	t.Parallel()
+	if got := manifest.AddressVariable("price-list"); got != "PRICE_LIST_GRPC_ADDRESS" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestUnknownNames(t *testing.T) {
 	t.Parallel()
 	w := load(t, map[string]string{catalog: catalogYAML, orders: ordersYAML, staging: stagingYAML})

@@ -22,7 +22,7 @@ func TestProblems(t *testing.T) {
 	}{
 		"unknown key": {catalog, "name: catalog\nhtpp: {routes: [/x]}", []string{
 			`services/catalog/service.yaml:2: unknown key "htpp"; did you mean "http"?`,
-			`services/orders/service.yaml:6: service "catalog" has no interface to call; give it http or grpc in services/catalog/service.yaml`,
+			`services/orders/service.yaml:6: service "catalog" has no gRPC interface to call; give it grpc in services/catalog/service.yaml`,
 		}},
 		"nested unknown key": {orders, "name: orders\nsize: {cpus: 256}", []string{
 			`services/orders/service.yaml:2: unknown key "cpus" in size; did you mean "cpu"?`,
@@ -128,6 +128,32 @@ func TestProblems(t *testing.T) {
 			`platform/environments/staging.yaml:4: fewer than two zones; a load balancer needs two, such as [eu-central-1a, eu-central-1b]`,
 			`platform/environments/staging.yaml:4: zone "us-east-1a" is not in region "eu-central-1"; such as eu-central-1a`,
 			`platform/environments/staging.yaml:5: ports are those of the embedded cluster; only local has them; remove ports`,
+		}},
+		"callee without gRPC": {catalog, "name: catalog\nhttp: {routes: [\"/v1/products*\"]}", []string{
+			`services/orders/service.yaml:6: service "catalog" has no gRPC interface to call; give it grpc in services/catalog/service.yaml`,
+		}},
+		"variables of the platform": {orders, "name: orders\nenv: {AUTH_ISSUER: x, CATALOG_GRPC_ADDRESS: y, INTERNAL_PORT: \"1\", OTEL_TRACES_SAMPLER_ARG: \"1\"}", []string{
+			`services/orders/service.yaml:2: variable AUTH_ISSUER is reserved; it comes from the environment's auth`,
+			`services/orders/service.yaml:2: variable CATALOG_GRPC_ADDRESS is reserved; names ending in _GRPC_ADDRESS come from calls`,
+			`services/orders/service.yaml:2: variable INTERNAL_PORT is reserved; the platform sets it`,
+			`services/orders/service.yaml:2: variable OTEL_TRACES_SAMPLER_ARG is reserved; it comes from the environment's tracing`,
+		}},
+		"half an issuer": {staging, stagingYAML + "auth: {issuer: \"https://login.example.com/\"}", []string{
+			`platform/environments/staging.yaml:5: auth.issuer and auth.jwks_url go together; give both, or neither where no token is accepted`,
+		}},
+		"tokens of nobody": {staging, stagingYAML + "auth: {token_url: \"https://login.example.com/token\"}", []string{
+			`platform/environments/staging.yaml:5: auth.token_url stands without auth.issuer; tokens of no issuer are accepted; add issuer and jwks_url`,
+		}},
+		"issuer without TLS": {staging, stagingYAML + "auth: {issuer: \"http://x\", jwks_url: \"https://x/keys\"}", []string{
+			`platform/environments/staging.yaml:5: auth.issuer and auth.jwks_url go together; give both, or neither where no token is accepted`,
+			`platform/environments/staging.yaml:5: auth.issuer cannot be "http://x"; it must be an https URL`,
+		}},
+		"ratio": {staging, stagingYAML + "tracing: {ratio: 5}", []string{
+			`platform/environments/staging.yaml:5: tracing.ratio cannot be 5; it must be from 0 to 1`,
+		}},
+		"local auth": {local, "name: local\naccount: \"000000000000\"\nregion: us-east-1\nauth: {issuer: \"https://x\"}\nports: {mesh: 20500}", []string{
+			`platform/environments/local.yaml:4: auth.issuer names an outside issuer; the embedded cluster has its own; remove it`,
+			`platform/environments/local.yaml:5: ports.mesh cannot be 20500; 20000 to 29999 are the tasks'; choose one such as 30000, or 0 for free ones`,
 		}},
 		"ports": {local, "name: local\naccount: \"000000000000\"\nregion: us-east-1\nports: {gateway: 4510}", []string{
 			`platform/environments/local.yaml:4: ports.gateway and ports.aws are both 4510; they must differ, or be 0 for a free port`,
