@@ -34,8 +34,8 @@ type App struct {
 	validator *interceptor.Validator
 	builder   *Builder
 
-	public   *grpc.Server // the gRPC port
-	internal *rest.Loop   // the gateway's way to the same methods
+	public   *grpc.Server  // the gRPC port
+	internal *rest.Channel // the gateway's way to the same methods
 	http     *http.Server
 	fresh    *drain.Conns
 	stopping chan struct{} // closed when long streams must end
@@ -81,22 +81,20 @@ func (a *App) complete(ctx context.Context, svc Service) error {
 	}
 	a.builder = b
 	a.ready = probe.NewReadiness(b.checks, a.log)
-	if err := a.buildGRPC(domainOf(svc)); err != nil {
-		return err
-	}
+	a.buildGRPC(domainOf(svc))
 	return a.buildHTTP(ctx, svc)
 }
 
-// buildGRPC makes the two gRPC servers. The gateway has one of its own so that
-// REST requests are answered while the public one already says goodbye.
-func (a *App) buildGRPC(domain string) error {
-	chain := func(protocol string) []grpc.ServerOption {
-		return interceptor.Options(interceptor.Chain(interceptor.Config{
+// buildGRPC makes the gRPC server and the gateway's own way to its methods, so
+// that REST requests are answered while the server already says goodbye.
+func (a *App) buildGRPC(domain string) {
+	chain := func(protocol string) []interceptor.Interceptor {
+		return interceptor.Chain(interceptor.Config{
 			Log: a.log, Protocol: protocol, Domain: domain, Validator: a.validator,
 			Limits: interceptor.Limits{Unary: a.cfg.RequestTimeout, UnaryMax: a.cfg.RequestTimeoutMax, Stream: a.cfg.StreamTimeout},
-		}))
+		})
 	}
-	options := append(chain("grpc"),
+	options := append(interceptor.Options(chain("grpc")),
 		grpc.MaxRecvMsgSize(a.cfg.MaxRequestBytes),
 		grpc.MaxHeaderListSize(uint32(a.cfg.MaxHeaderBytes)), //nolint:gosec // Validate bounds it
 		grpc.ConnectionTimeout(5*time.Second),                // a silent connection must not hold up the drain
@@ -109,20 +107,14 @@ func (a *App) buildGRPC(domain string) error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	)
 	a.public = grpc.NewServer(options...)
-	// JSON is larger than the message it holds, so the body's limit is enough here.
-	internal := grpc.NewServer(append(chain("rest"), grpc.MaxRecvMsgSize(2*a.cfg.MaxRequestBytes))...)
+	overREST := chain("rest")
+	a.internal = rest.NewChannel(rest.ChannelConfig{Unary: interceptor.Unary(overREST), Stream: interceptor.Stream(overREST)})
 	for _, r := range a.builder.registrations {
 		a.public.RegisterService(r.desc, r.impl)
-		internal.RegisterService(r.desc, r.impl)
+		a.internal.RegisterService(r.desc, r.impl)
 	}
 	healthpb.RegisterHealthServer(a.public, probe.NewHealth(a.ready, a.builder.services(), a.stopping))
 	reflection.Register(a.public)
-	loop, err := rest.NewLoop(internal)
-	if err != nil {
-		return fmt.Errorf("connect gateway: %w", err)
-	}
-	a.internal = loop
-	return nil
 }
 
 // domainOf names who defines the reasons of a service's errors (AIP-193): a name
@@ -149,7 +141,7 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 	return nil
 }
 
-// Handler is the HTTP side. It answers API requests only while the App serves.
+// Handler is the HTTP side. It answers API requests until the App has drained.
 func (a *App) Handler() http.Handler { return a.http.Handler }
 
 // Scopes lists every scope that a method of the service asks for.

@@ -24,7 +24,6 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 	work, stopWork := context.WithCancel(background)
 	defer stopWork()
 
-	g.Go(a.internal.Serve)
 	g.Go(func() error { return drain.Served("gRPC", a.public.Serve(a.fresh.Listen(l.GRPC))) })
 	g.Go(func() error { return drain.Served("HTTP", a.http.Serve(a.fresh.Listen(l.HTTP))) })
 	for _, w := range a.builder.workers {

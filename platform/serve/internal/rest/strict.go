@@ -4,12 +4,32 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
+
+// enter refuses a request that holds more than its message or what no message
+// can hold, and notes that any other got to gRPC, whose logging interceptor then
+// writes its line. A stream's body may hold many messages.
+func (x *exchange) enter(method string, manyMessages bool) error {
+	if x.request != nil && !utf8.ValidString(x.request.URL.Path) {
+		return status.Error(codes.InvalidArgument, "the path is not valid UTF-8")
+	}
+	if err := x.checkQuery(method); err != nil {
+		return err
+	}
+	if !manyMessages {
+		if err := x.checkBody(); err != nil {
+			return err
+		}
+	}
+	x.reached.Store(true)
+	return nil
+}
 
 // checkQuery refuses query parameters that no field of the method's request
 // takes: the gateway would drop them in silence, and with them a filter or an
@@ -22,7 +42,10 @@ func (x *exchange) checkQuery(method string) error {
 	}
 	var unknown []string
 	input := inputOf(method)
-	for key := range x.request.URL.Query() {
+	for key, values := range x.request.URL.Query() {
+		if !utf8.ValidString(key) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return status.Error(codes.InvalidArgument, "the query is not valid UTF-8")
+		}
 		if x.request.Form == nil || (input != nil && !x.takes(input, key)) {
 			unknown = append(unknown, key)
 		}
