@@ -58,16 +58,17 @@ func Complete(ctx context.Context, svc Service, environ map[string]string, logs 
 		return nil, err
 	}
 	a := &App{cfg: cfg, log: newLogger(logs, cfg), validator: interceptor.NewValidator(), fresh: drain.NewConns(), stopping: make(chan struct{})}
-	if err := a.complete(ctx, svc); err != nil {
+	if err := a.complete(ctx, svc, environ); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
-	a.log.LogAttrs(ctx, slog.LevelInfo, "configured", slog.Attr{Key: "config", Value: describe(&cfg, &cfg.Database, svc.Config)})
+	a.log.LogAttrs(ctx, slog.LevelInfo, "configured", slog.Attr{Key: "config", Value: describe(&cfg, &cfg.Outbound, &cfg.Database, svc.Config)})
 	return a, nil
 }
 
-func (a *App) complete(ctx context.Context, svc Service) error {
-	b := &Builder{log: a.log}
+func (a *App) complete(ctx context.Context, svc Service, environ map[string]string) error {
+	b := &Builder{log: a.log, outward: outward{cfg: a.cfg, environ: environ, hasJobs: svc.Jobs}}
+	a.builder = b
 	if svc.Migrations != nil {
 		pool, err := database.Open(ctx, a.cfg.Database)
 		if err != nil {
@@ -79,7 +80,6 @@ func (a *App) complete(ctx context.Context, svc Service) error {
 	if err := svc.Setup(ctx, b); err != nil {
 		return fmt.Errorf("set up %s: %w", svc.Name, err)
 	}
-	a.builder = b
 	a.ready = probe.NewReadiness(b.checks, a.log)
 	a.buildGRPC(domainOf(svc))
 	return a.buildHTTP(ctx, svc)
@@ -176,6 +176,9 @@ func (a *App) listen(ctx context.Context, variable string, port int) (net.Listen
 func (a *App) close(ctx context.Context) {
 	if a.internal != nil {
 		_ = a.internal.Stop(ctx) // nothing runs any more
+	}
+	if a.builder != nil {
+		a.builder.outward.close()
 	}
 	if a.pool != nil {
 		a.pool.Close()

@@ -13,6 +13,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
+	"github.com/slipway-dev/slipway/platform/serve/internal/outbound"
 )
 
 // Config is the runtime's configuration; README.md explains each variable.
@@ -48,6 +49,9 @@ type Config struct {
 	DrainDelay      time.Duration `env:"DRAIN_DELAY"      envDefault:"2s"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s"`
 
+	// Outbound is for calls to other services.
+	Outbound outbound.Config
+
 	// Database is decoded only for a service with migrations.
 	Database database.Config
 }
@@ -69,7 +73,7 @@ func (e *ConfigError) Error() string {
 func decode(svc Service, environ map[string]string) (Config, error) {
 	var cfg Config
 	var problems []string
-	targets := []any{&cfg}
+	targets := []any{&cfg, &cfg.Outbound}
 	if svc.Migrations != nil {
 		targets = append(targets, &cfg.Database)
 	}

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
+	"github.com/slipway-dev/slipway/platform/serve/jobs"
 )
 
 // Exit codes of a service's binary.
@@ -138,6 +139,11 @@ func (c Command) migrate(ctx context.Context, svc Service) error {
 	if err != nil {
 		return err
 	}
+	if svc.Jobs {
+		if err := c.migrateJobs(ctx, cfg.Database); err != nil {
+			return err
+		}
+	}
 	applied, version, err := database.Migrate(ctx, cfg.Database, svc.Migrations)
 	for _, m := range applied {
 		fmt.Fprintf(c.Stdout, "applied %s in %v\n", m.Source, m.Duration.Round(time.Millisecond))
@@ -151,6 +157,25 @@ func (c Command) migrate(ctx context.Context, svc Service) error {
 		_, err = fmt.Fprintf(c.Stdout, "the database is at version %d\n", version)
 	}
 	return err //nolint:wrapcheck // a write to stdout
+}
+
+// migrateJobs applies what the jobs' tables lack.
+func (c Command) migrateJobs(ctx context.Context, db database.Config) error {
+	db.StatementTimeout = 0 // none: ctx bounds migrations
+	db.MaxConns = max(db.MaxConns, 2)
+	pool, err := database.Open(ctx, db)
+	if err != nil {
+		return fmt.Errorf("migrate jobs: %w", err)
+	}
+	defer pool.Close()
+	applied, err := jobs.Migrate(ctx, pool)
+	for _, m := range applied {
+		fmt.Fprintf(c.Stdout, "applied %s in %v\n", m.Source, m.Duration.Round(time.Millisecond))
+	}
+	if err != nil {
+		return fmt.Errorf("migrate jobs: %w\nnext: mend the cause and run migrate again; what was applied stays", err)
+	}
+	return nil
 }
 
 // healthcheck asks the service that runs with the same environment.

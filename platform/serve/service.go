@@ -60,6 +60,7 @@ type Builder struct {
 	workers       []worker
 	pool          *pgxpool.Pool
 	log           *slog.Logger
+	outward       outward
 }
 
 type registration struct {

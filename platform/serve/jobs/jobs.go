@@ -1,0 +1,94 @@
+// Package jobs runs background work that is kept in the service's own database:
+// a job is inserted in the transaction that makes it necessary, is carried out
+// at least once, and is tried again until it succeeds. It is a thin layer over
+// River that fits it to the runtime: one life with the listeners, a drain within
+// the budget, one trace with the request that caused the job. A job may run more
+// than once, so a worker must be safe to repeat.
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+)
+
+// Client inserts jobs (InsertTx and its relatives) and works them while it runs.
+type Client struct {
+	*river.Client[pgx.Tx]
+
+	log *slog.Logger
+}
+
+// Runtime is what the process gives the jobs; Builder.Jobs fills it in.
+type Runtime struct {
+	Pool *pgxpool.Pool
+	Log  *slog.Logger
+}
+
+const (
+	startPause = time.Second // between tries to start while the database is away
+	fetchPause = 20 * time.Millisecond
+)
+
+// New makes the client. It does not connect.
+func New(rt Runtime, cfg Config) (*Client, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	log := rt.Log
+	inner, err := river.NewClient(riverpgxv5.New(rt.Pool), &river.Config{
+		Workers:              cfg.Workers,
+		Queues:               cfg.Queues,
+		PeriodicJobs:         cfg.Periodic,
+		MaxAttempts:          cfg.MaxAttempts,
+		JobTimeout:           cfg.Timeout,
+		RescueStuckJobsAfter: cfg.RescueAfter,
+		RetryPolicy:          RetryPolicy{},
+		FetchCooldown:        fetchPause,
+		Logger:               log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make job client: %w", err)
+	}
+	return &Client{Client: inner, log: log}, nil
+}
+
+// Run works jobs until ctx ends; then it fetches no more, waits for the running
+// ones up to budget, and cancels those that are left: they are tried again, here
+// or elsewhere.
+func (c *Client) Run(ctx context.Context, budget time.Duration) error {
+	background := context.WithoutCancel(ctx)
+	for {
+		err := c.Start(background)
+		if err == nil {
+			break
+		}
+		c.log.LogAttrs(ctx, slog.LevelWarn, "jobs cannot start yet", slog.Any("error", err))
+		timer := time.NewTimer(startPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+	<-ctx.Done()
+	soft, cancel := context.WithTimeout(background, budget)
+	defer cancel()
+	if err := c.Stop(soft); err == nil {
+		return nil
+	}
+	hard, cancel := context.WithTimeout(background, budget)
+	defer cancel()
+	if err := c.StopAndCancel(hard); err != nil {
+		return fmt.Errorf("stop jobs: %w", err)
+	}
+	return nil
+}
