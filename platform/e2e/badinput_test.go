@@ -106,7 +106,7 @@ func (c *checkout) fullDisk(t *testing.T) {
 
 // damagedState breaks the state file, wants it told, and follows the advice.
 func (c *checkout) damagedState(t *testing.T) {
-	c.mustMage(t, "up")
+	c.up(t)
 	name := c.rest(t, http.StatusOK, "POST", "/v1/products", map[string]any{
 		"title": "Kept", "sku": "KEPT", "price": price("1", 0),
 	}).text("name")

@@ -28,6 +28,7 @@ type checkout struct {
 	// Gateway, Endpoint and Postgres are the ports in its local.yaml.
 	Gateway, Endpoint, Postgres int
 	env                         []string
+	bearer                      string // the token that requests carry
 }
 
 // result is what a command left.

@@ -24,7 +24,7 @@ const kills = 20
 // system that serves one release wholly and has lost nothing.
 func TestKilledCluster(t *testing.T) {
 	w := &walk{checkout: newCheckout(t)}
-	w.mustMage(t, "up")
+	w.checkout.up(t)
 	w.product = w.checkout.rest(t, http.StatusOK, "POST", "/v1/products", map[string]any{
 		"title": "Survivor", "sku": "SURVIVOR", "price": price("1", 0),
 	}).text("name")
@@ -80,24 +80,33 @@ func (w *walk) kill(t *testing.T, i int, moment time.Duration) {
 
 func (w *walk) clusterPID(t *testing.T) int {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(w.State, "cluster.json"))
+	pid, err := w.clusterProcess()
 	if err != nil {
 		t.Fatal(err)
+	}
+	return pid
+}
+
+// clusterProcess is the process id of the cluster that runs.
+func (c *checkout) clusterProcess() (int, error) {
+	raw, err := os.ReadFile(filepath.Join(c.State, "cluster.json"))
+	if err != nil {
+		return 0, err
 	}
 	var info struct {
 		PID int `json:"pid"`
 	}
 	if err := json.Unmarshal(raw, &info); err != nil || info.PID == 0 {
-		t.Fatalf("cluster.json: %v: %s", err, raw)
+		return 0, fmt.Errorf("read cluster.json: %w: %s", err, raw)
 	}
-	return info.PID
+	return info.PID, nil
 }
 
 // wantOneRelease waits until two tasks run, and wants them to be of one build.
 func (w *walk) wantOneRelease(t *testing.T) {
 	t.Helper()
 	eventually(t, 30*time.Second, "two tasks of one build run", func() error {
-		tasks := taskProcesses(t, w.State)
+		tasks := tasksOf(t, w.State, "catalog")
 		if len(tasks) != 2 {
 			return fmt.Errorf("%d task processes:\n%s", len(tasks), describe(tasks))
 		}

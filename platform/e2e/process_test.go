@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,20 @@ func taskProcesses(t *testing.T, state string) []process {
 		}
 	}
 	return tasks
+}
+
+// tasksOf are the taskProcesses of one service.
+func tasksOf(t *testing.T, state, service string) []process {
+	t.Helper()
+	return slices.DeleteFunc(taskProcesses(t, state), func(p process) bool { return filepath.Base(p.exe) != service })
+}
+
+// postgresProcesses is the database server that tasks and cluster share.
+func postgresProcesses(t *testing.T, state string) []process {
+	t.Helper()
+	return slices.DeleteFunc(processesOf(t, state), func(p process) bool {
+		return !strings.Contains(p.args, filepath.Join(state, "postgres", "data")) || filepath.Base(strings.Fields(p.args)[0]) != "postgres"
+	})
 }
 
 // describe lists processes, a line each.

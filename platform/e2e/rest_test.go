@@ -46,6 +46,11 @@ func (c *checkout) url(path string) string {
 
 // try sends a request; an error means that no answer came.
 func (c *checkout) try(method, path string, body any) (answer, error) {
+	return c.send(method, path, body, nil)
+}
+
+// send is try with headers of the request.
+func (c *checkout) send(method, path string, body any, headers map[string]string) (answer, error) {
 	var in io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -59,6 +64,10 @@ func (c *checkout) try(method, path string, body any) (answer, error) {
 		return answer{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+c.bearer)
+	for name, value := range headers {
+		req.Header.Set(name, value)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return answer{}, err

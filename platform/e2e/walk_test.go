@@ -13,9 +13,7 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/type/money"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	catalogv1 "github.com/slipway-dev/slipway/proto/slipway/catalog/v1"
@@ -62,7 +60,7 @@ type walk struct {
 }
 
 func (w *walk) up(t *testing.T) {
-	r := w.mustMage(t, "up")
+	r := w.checkout.up(t)
 	base := fmt.Sprintf("http://127.0.0.1:%d", w.Gateway)
 	wantIn(t, "up", r.Stdout, base, "go tool mage deploy local catalog", "go tool mage down")
 	if at := strings.Index(r.Stdout, "http"); at < 0 || !strings.HasPrefix(r.Stdout[at:], base) {
@@ -145,15 +143,6 @@ func (w *walk) list(t *testing.T) {
 	if products := filtered.list("products"); len(products) != 1 || products[0]["name"] != "products/mug-4" {
 		t.Errorf("filter = %s", filtered.Raw)
 	}
-}
-
-func (w *walk) dial(t *testing.T) *grpc.ClientConn {
-	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", w.Gateway), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
 }
 
 func (w *walk) grpc(t *testing.T) {
