@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -25,7 +26,8 @@ type Gateway struct {
 	store    Store
 	onChange func(groupARN, id string, health TargetHealth)
 
-	routes atomic.Pointer[[]*route] // by ascending priority
+	routes atomic.Pointer[[]*route]          // by ascending priority
+	byARN  atomic.Pointer[map[string]*group] // what groups holds, for Forward
 
 	mu      sync.Mutex
 	groups  map[string]*group
@@ -61,6 +63,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.done, g.stop = context.WithCancel(context.Background())
 	g.routes.Store(&[]*route{})
+	g.byARN.Store(&map[string]*group{})
 	if err := g.load(); err != nil {
 		return nil, fmt.Errorf("load gateway: %w", err)
 	}
@@ -138,7 +141,7 @@ func (g *Gateway) PutTargetGroup(tg TargetGroup) error {
 	}
 	if !exists {
 		g.groups[tg.ARN] = &group{protocol: tg.Protocol, cfg: tg, matcher: match, targets: map[string]*target{}}
-		return nil
+		return g.rebuild()
 	}
 	gr.mu.Lock()
 	defer gr.mu.Unlock()
@@ -190,7 +193,7 @@ func (g *Gateway) DeleteTargetGroup(arn string) error {
 	for _, t := range gr.targets {
 		g.drain(gr, t)
 	}
-	return nil
+	return g.rebuild()
 }
 
 // PutRule creates the rule or replaces the one of the same ID in one step: a
@@ -245,6 +248,8 @@ func (g *Gateway) Rules() []Rule {
 
 // rebuild joins rules and groups into what the data path reads. The lock is held.
 func (g *Gateway) rebuild() error {
+	byARN := maps.Clone(g.groups)
+	g.byARN.Store(&byARN)
 	routes := make([]*route, 0, len(g.rules))
 	for _, r := range g.rules {
 		rt := &route{rule: r}

@@ -54,6 +54,9 @@ type flight struct {
 	began    time.Time
 	status   int
 	own      bool // the answer is the gateway's, not the target's
+	direct   bool // it comes from another service, by Forward
+	tried    int  // targets, the present one included
+	refused  bool // the target refused the connection; the next one is to be tried
 	response *http.Response
 }
 

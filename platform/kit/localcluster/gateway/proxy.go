@@ -48,7 +48,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, http.StatusServiceUnavailable, "no target group has a weight")
 		return
 	}
-	g.forward(w, r, gr)
+	g.forward(w, r, gr, false)
 }
 
 func (g *Gateway) route(r *http.Request) *route {
@@ -60,23 +60,26 @@ func (g *Gateway) route(r *http.Request) *route {
 	return nil
 }
 
-// forward sends the request through a target of the group and counts it.
-func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, gr *group) {
+// forward sends the request through a target of the group and counts it. A
+// direct one comes from another service.
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, gr *group, direct bool) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	f := &flight{group: gr, cancel: cancel, began: g.clock.Now()}
+	f := &flight{group: gr, cancel: cancel, began: g.clock.Now(), direct: direct}
 	defer func() { gr.metrics.observe(f, g.clock.Since(f.began)) }()
 	if gr.protocol == GRPC && r.ProtoMajor != 2 {
 		f.refuse(w, r, statusProtocolMismatch, "this target group takes HTTP/2 only")
 		return
 	}
-	if !gr.pick(f) {
-		f.refuse(w, r, http.StatusServiceUnavailable, "no healthy target")
-		return
+	for f.tried = 1; ; f.tried++ {
+		if !gr.pick(f) {
+			f.refuse(w, r, http.StatusServiceUnavailable, "no healthy target")
+			return
+		}
+		if !g.send(ctx, w, r, f) {
+			return
+		}
 	}
-	// Deferred, for the proxy panics to abort a response that breaks off.
-	defer gr.land(f)
-	f.target.proxy.ServeHTTP(w, r.WithContext(context.WithValue(ctx, flightKey{}, f)))
 }
 
 // refuse answers in the gateway's own name.
@@ -123,6 +126,14 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest, addr string) {
 		RawQuery: pr.In.URL.RawQuery, ForceQuery: pr.In.URL.ForceQuery,
 	}
 	h := pr.Out.Header
+	if flightOf(pr.In).direct {
+		for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+			if values, ok := pr.In.Header[name]; ok {
+				h[name] = values // the proxy took them out
+			}
+		}
+		return
+	}
 	hops := slices.Clone(pr.In.Header["X-Forwarded-For"])
 	if host, _, err := net.SplitHostPort(pr.In.RemoteAddr); err == nil {
 		hops = append(hops, host)
@@ -217,6 +228,10 @@ func be32(t time.Time) []byte {
 // broken answers for a request whose target gave no response.
 func (g *Gateway) broken(w http.ResponseWriter, r *http.Request, t *target, err error) {
 	f := flightOf(r)
+	if r.Context().Err() == nil && f.passOver(err) {
+		t.probeNow()
+		return
+	}
 	var netErr net.Error
 	switch {
 	case errors.Is(context.Cause(r.Context()), errCut):
@@ -231,10 +246,7 @@ func (g *Gateway) broken(w http.ResponseWriter, r *http.Request, t *target, err 
 		f.refuse(w, r, http.StatusBadGateway, "the target broke the connection: "+cause(err))
 	}
 	g.log.WarnContext(r.Context(), "target gave no response", "target", t.id, "addr", t.addr, "path", r.URL.Path, "status", f.status, "error", err)
-	select {
-	case t.kick <- struct{}{}:
-	default:
-	}
+	t.probeNow()
 }
 
 // grpcCodes gives gRPC clients the status that gRPC assigns to an HTTP code
