@@ -25,6 +25,10 @@ type Protocol struct {
 	Target  string // the X-Amz-Target prefix, "AmazonEC2ContainerServiceV20141113"
 	Signing string // the service in a signature's scope, "ecs"
 	Names   Case
+	// Paths names the operations that have a path of their own, as those of
+	// AWS's REST protocol do (restJson1): "/TraceSummaries". Their input is still
+	// the body alone.
+	Paths map[string]string
 }
 
 // API is the part of one AWS service that is served, by operation name.

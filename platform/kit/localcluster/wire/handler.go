@@ -51,8 +51,15 @@ func (c *Config) validate() error {
 // Handler serves APIs at one address, told apart by X-Amz-Target.
 type Handler struct {
 	apis   map[string]API
+	paths  map[string]route
 	logger *slog.Logger
 	clock  clockwork.Clock
+}
+
+// route is the operation that has a path of its own.
+type route struct {
+	api  API
+	name string
 }
 
 // New makes a Handler.
@@ -60,9 +67,12 @@ func New(config Config) (*Handler, error) {
 	if err := config.validate(); err != nil {
 		return nil, fmt.Errorf("make wire handler: %w", err)
 	}
-	h := &Handler{apis: map[string]API{}, logger: config.Logger, clock: config.Clock}
+	h := &Handler{apis: map[string]API{}, paths: map[string]route{}, logger: config.Logger, clock: config.Clock}
 	for _, api := range config.APIs {
 		h.apis[api.Target] = api
+		for path, name := range api.Paths {
+			h.paths[path] = route{api, name}
+		}
 	}
 	return h, nil
 }
@@ -114,11 +124,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if !isLoopback(r.Host) {
+	if !Loopback(r.Host) {
 		return nil, refusal(http.StatusForbidden, "AccessDeniedException",
 			fmt.Sprintf("host %q is not this machine's loopback address", r.Host))
 	}
-	if r.Method != http.MethodPost || r.URL.Path != "/" {
+	own, hasPath := h.paths[r.URL.Path]
+	if r.Method != http.MethodPost || r.URL.Path != "/" && !hasPath {
 		return nil, refusal(http.StatusNotFound, "UnknownOperationException", "requests are POST /")
 	}
 	scope, err := signedService(r.Header.Get("Authorization"))
@@ -131,6 +142,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	}
 	target, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	api, served := h.apis[target]
+	if hasPath {
+		api, name, served = own.api, own.name, true
+	}
 	operation, known := api.Operations[name]
 	switch {
 	case !served || !known:
@@ -205,9 +219,10 @@ func signedService(authorization string) (string, error) {
 	return "", incomplete("there is no Credential")
 }
 
-// isLoopback guards against DNS rebinding: a page whose own name resolves to
+// Loopback reports whether a request's Host names this machine's loopback
+// address. It guards against DNS rebinding: a page whose own name resolves to
 // 127.0.0.1 sends that name.
-func isLoopback(host string) bool {
+func Loopback(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
