@@ -31,6 +31,11 @@ func (t targets) Health(group, id string) scheduler.TargetHealth {
 	return scheduler.TargetHealth(t.gateway.Health(group, id))
 }
 
+// Share divides a listener rule's requests.
+func (t targets) Share(rule string, percent map[string]float64) error {
+	return t.gateway.Divide(rule, percent)
+}
+
 // gatewayBucket holds target groups and rules.
 const gatewayBucket = "gateway"
 

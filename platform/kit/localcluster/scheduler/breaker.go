@@ -25,7 +25,7 @@ func (t *turn) blame(row *ledger.Task) {
 		dep.Crashes = 0
 	}
 	dep.Crashes++
-	if wait := t.cfg.backoff(int(svc.Service.DesiredCount)).After(dep.Crashes); wait > 0 && svc.Primary == *dep.Deployment.Id {
+	if wait := t.cfg.backoff(int(svc.Service.DesiredCount)).After(dep.Crashes); wait > 0 {
 		dep.NotBefore = t.now.Add(wait)
 		t.sayf(svc, "is unable to consistently start tasks successfully; the next start is in %s", wait)
 	}
@@ -80,7 +80,7 @@ func (t *turn) trip(svc *ledger.Service, dep *ledger.Deployment) bool {
 	if dep.Deployment.RolloutState != types.DeploymentRolloutStateInProgress || breaker == nil || !breaker.Enable {
 		return false
 	}
-	if int(dep.Deployment.FailedTasks) < threshold(svc) {
+	if int(dep.Deployment.FailedTasks) < threshold(svc) || cleaning(dep) {
 		return false
 	}
 	id := *dep.Deployment.Id
@@ -153,6 +153,9 @@ func (t *turn) fail(svc *ledger.Service, dep *ledger.Deployment, v verdict) {
 		}
 	}
 	candidate := t.ledger.Revisions.Get(svc.Completed)
+	if !dep.Rollback && v.rollback && candidate != nil {
+		t.moveBack(svc)
+	}
 	switch {
 	case dep.Rollback:
 		conclude(types.ServiceDeploymentStatusRollbackFailed, "Service deployment rollback failed: "+v.reason)
@@ -184,6 +187,7 @@ func (t *turn) putBack(svc *ledger.Service, failed *ledger.Deployment, to *ledge
 		dep = t.deploy(svc, "ecs-svc/"+t.names.Number(), *r.ServiceRevisionArn)
 	}
 	id := *dep.Deployment.Id
+	dep.Shift = nil
 	t.promote(svc, dep, failed.Rollout)
 	dep.Rollback = true
 	dep.Deployment.RolloutStateReason = aws.String(rollbackReason(v.initiator, id))

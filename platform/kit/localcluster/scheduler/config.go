@@ -20,6 +20,8 @@ type Config struct {
 	// Runtime runs tasks, Targets is the load balancer.
 	Runtime Runtime
 	Targets Targets
+	// Alarms are what deployments may watch; nil has none.
+	Alarms Alarms
 	// Clock tells the time and wakes the scheduler.
 	Clock clockwork.Clock
 	// IDs is the random source that identifiers are made from.
@@ -36,6 +38,9 @@ type Config struct {
 	// task, one second and five minutes when zero. StableAfter is how long a
 	// task has to be up for its end to start a new count, a minute when zero.
 	BackoffFirst, BackoffMax, StableAfter time.Duration
+	// Minute is how long a minute of a bake time lasts, a minute when zero: on
+	// a laptop nobody wants to wait for whole ones.
+	Minute time.Duration
 	// Logger hears what the scheduler cannot tell a caller.
 	Logger *slog.Logger
 }
@@ -64,6 +69,7 @@ func (c Config) complete() Config {
 	c.BackoffFirst = cmp.Or(c.BackoffFirst, time.Second)
 	c.BackoffMax = cmp.Or(c.BackoffMax, 5*time.Minute)
 	c.StableAfter = cmp.Or(c.StableAfter, time.Minute)
+	c.Minute = cmp.Or(c.Minute, time.Minute)
 	return c
 }
 

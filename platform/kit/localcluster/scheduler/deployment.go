@@ -3,6 +3,7 @@ package scheduler
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -39,7 +40,10 @@ func (t *turn) begin(svc *ledger.Service) {
 			Alarms:                  &types.ServiceDeploymentAlarms{Status: types.ServiceDeploymentRollbackMonitorsStatusDisabled},
 		},
 	})
-	t.promote(svc, t.deploy(svc, id, revision), arn)
+	dep := t.deploy(svc, id, revision)
+	t.choose(svc, dep)
+	t.promote(svc, dep, arn)
+	t.watchAlarms(svc, dep)
 	t.forget(svc)
 }
 
@@ -55,6 +59,7 @@ func (t *turn) deploy(svc *ledger.Service, id, revision string) *ledger.Deployme
 			PlatformVersion:          svc.Service.PlatformVersion, PlatformFamily: svc.Service.PlatformFamily,
 		},
 	}
+	dep.Alternate = svc.Alternate
 	t.ledger.Deployments.Put(id, dep)
 	return dep
 }
@@ -67,7 +72,7 @@ func (t *turn) promote(svc *ledger.Service, dep *ledger.Deployment, rollout stri
 	}
 	dep.Rollout = rollout
 	dep.Crashes, dep.Deployment.FailedTasks = 0, 0
-	dep.NotBefore = t.now
+	dep.NotBefore, dep.Baking = t.now, time.Time{}
 	dep.Deployment.Status = aws.String(deploymentPrimary)
 	dep.Deployment.RolloutState = types.DeploymentRolloutStateInProgress
 	dep.Deployment.RolloutStateReason = aws.String("ECS deployment " + *dep.Deployment.Id + " in progress.")
@@ -85,6 +90,7 @@ func (t *turn) supersede(svc *ledger.Service) {
 		return
 	}
 	dep.Rollback = false
+	t.moveBack(svc)
 	row := t.ledger.Rollouts.Get(dep.Rollout)
 	if row == nil || finished(row.Rollout.Status) {
 		return
@@ -102,6 +108,10 @@ func (t *turn) complete(svc *ledger.Service, dep *ledger.Deployment) {
 	id := *dep.Deployment.Id
 	dep.Deployment.RolloutState = types.DeploymentRolloutStateCompleted
 	dep.Deployment.RolloutStateReason = aws.String("ECS deployment " + id + " completed.")
+	if dep.Shift != nil {
+		svc.Alternate, svc.Share, dep.Shift = dep.Alternate, 0, nil
+		t.touchService(svc)
+	}
 	t.touchDeployment(dep)
 	t.sayf(svc, "(deployment %s) deployment completed", id)
 	row := t.ledger.Rollouts.Get(dep.Rollout)
@@ -131,6 +141,11 @@ func (t *turn) finish(svc *ledger.Service, row *ledger.Rollout, status types.Ser
 		done := *b
 		done.Status = types.ServiceDeploymentRollbackMonitorsStatusMonitoringComplete
 		shown.DeploymentCircuitBreaker = &done
+	}
+	if a := shown.Alarms; a != nil && a.Status == types.ServiceDeploymentRollbackMonitorsStatusMonitoring {
+		done := *a
+		done.Status = types.ServiceDeploymentRollbackMonitorsStatusMonitoringComplete
+		shown.Alarms = &done
 	}
 	row.Rollout = shown
 	t.touchRollout(row)

@@ -97,6 +97,15 @@ func (s *Scheduler) deregisterTarget(group, arn string) effect {
 	}
 }
 
+// share has a listener rule divide its requests.
+func (s *Scheduler) share(service, rule string, percent map[string]float64) effect {
+	return func(context.Context) {
+		if err := s.cfg.Targets.Share(rule, percent); err != nil {
+			s.apply("note refused listener rule", func(t *turn) { t.unshared(service, rule, err) })
+		}
+	}
+}
+
 // probe reads a target's health. Only the queue does so, hence the latest
 // reading is always the one that counts.
 func (s *Scheduler) probe(group, arn string) effect {

@@ -35,9 +35,18 @@ type Targets interface {
 	// flight or the deregistration delay is over, at once for an unknown
 	// target.
 	Deregister(groupARN, id string) (drained <-chan struct{})
+	// Share makes a listener rule send so many percent of its requests to each
+	// target group. An unknown rule or group is an error.
+	Share(ruleARN string, percent map[string]float64) error
 	// Health is the target's present state. The implementation calls
 	// Scheduler.TargetChanged whenever it changes.
 	Health(groupARN, id string) TargetHealth
+}
+
+// Alarms tells which of the named CloudWatch alarms are in state ALARM. An alarm
+// that does not exist is an error.
+type Alarms interface {
+	Firing(names []string) ([]string, error)
 }
 
 // Target is one task's address in a target group.

@@ -43,20 +43,23 @@ func (t *turn) advance(svc *ledger.Service) {
 	if dep == nil {
 		return
 	}
-	if *svc.Service.Status == serviceActive && t.trip(svc, dep) {
+	if *svc.Service.Status == serviceActive && (t.trip(svc, dep) || t.alarmed(svc, dep)) {
 		t.touch(serviceKey(svc))
 		return
 	}
 	tasks := t.tasksOf(svc)
 	view := t.planView(svc, dep, tasks)
-	step := strategyOf(svc)(view)
+	step := strategyOf(dep)(view)
 	if len(step.Stop) > 0 {
 		t.retire(svc, step.Stop)
 	}
 	if step.Start > 0 {
 		t.launch(svc, dep, step.Start)
 	}
-	if len(step.Stop)+step.Start > 0 {
+	if step.Restore > 0 {
+		t.launch(svc, t.ledger.Deployments.Get(view.Settled), step.Restore)
+	}
+	if len(step.Stop)+step.Start+step.Restore > 0 {
 		return // the changes have touched the service
 	}
 	t.prune(svc)
@@ -69,12 +72,20 @@ func (t *turn) advance(svc *ledger.Service) {
 	t.conclude(svc, dep, view, step)
 }
 
-// strategyOf picks the planner of the service's deployment strategy.
-func strategyOf(*ledger.Service) plan.Strategy { return plan.Rolling }
+// strategyOf picks the planner of a deployment. Whatever puts an earlier
+// release back is a rolling update: its tasks are still there, or have to be
+// started anew.
+func strategyOf(dep *ledger.Deployment) plan.Strategy {
+	if dep.Shift != nil {
+		return plan.Beside
+	}
+	return plan.Rolling
+}
 
 // conclude notes what the numbers say: completed, steady, or stuck.
 func (t *turn) conclude(svc *ledger.Service, dep *ledger.Deployment, view plan.View, step plan.Step) {
-	complete := plan.Complete(view)
+	t.move(svc, dep, view)
+	complete := plan.Complete(view) && t.baked(svc, dep)
 	if complete && dep.Deployment.RolloutState != types.DeploymentRolloutStateCompleted && !view.Halted {
 		t.complete(svc, dep)
 	}
@@ -124,11 +135,19 @@ func (t *turn) planView(svc *ledger.Service, dep *ledger.Deployment, tasks []*le
 		Throttled: t.now.Before(dep.NotBefore),
 		Draining:  *svc.Service.Status == serviceDraining,
 	}
+	if dep.Shift != nil {
+		view.Settled = t.settled(svc)
+		view.Moved = cleaning(dep)
+		if settled := t.ledger.Deployments.Get(view.Settled); settled != nil {
+			view.Rest = t.now.Before(settled.NotBefore)
+		}
+	}
 	for _, row := range tasks {
 		healthy, _ := t.healthy(row)
+		healthy = healthy && t.serves(svc, row)
 		view.Tasks = append(view.Tasks, plan.Task{
 			ID: ident.Last(*row.Task.TaskArn), Deployment: row.Deployment, Stopping: !row.Live(),
-			Running: row.Status() == statusRunning, Healthy: healthy, Proven: row.Proven,
+			Running: row.Status() == statusRunning, Healthy: healthy, Proven: row.Proven && t.serves(svc, row),
 			CreatedAt: *row.Task.CreatedAt,
 		})
 	}
@@ -151,7 +170,7 @@ func (t *turn) launch(svc *ledger.Service, dep *ledger.Deployment, n int) {
 		startedBy: *dep.Deployment.Id, network: revision.Revision.NetworkConfiguration,
 		platform: aws.ToString(revision.Revision.PlatformVersion), capacity: capacityOf(revision.Revision.CapacityProviderStrategy),
 		exec: svc.Service.EnableExecuteCommand, service: serviceKey(svc), deployment: *dep.Deployment.Id,
-		balancers: revision.Revision.LoadBalancers, tags: t.taskTags(svc, def),
+		balancers: revision.Revision.LoadBalancers, alternate: dep.Alternate, tags: t.taskTags(svc, def),
 	}
 	ids := make([]string, 0, n)
 	for range n {
@@ -180,9 +199,13 @@ func (t *turn) retire(svc *ledger.Service, ids []string) {
 
 // prune drops the replaced deployments whose last task has stopped.
 func (t *turn) prune(svc *ledger.Service) {
+	kept := ""
+	if dep := t.ledger.Deployments.Get(svc.Primary); dep != nil && dep.Shift != nil && !cleaning(dep) {
+		kept = t.settled(svc)
+	}
 	for _, dep := range t.deploymentsOf(svc) {
 		id := *dep.Deployment.Id
-		if id == svc.Primary {
+		if id == svc.Primary || id == kept {
 			continue
 		}
 		left := slices.ContainsFunc(t.tasksOf(svc), func(row *ledger.Task) bool { return row.Deployment == id })

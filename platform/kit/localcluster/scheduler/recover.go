@@ -43,8 +43,9 @@ func (s *Scheduler) Recover(ctx context.Context) error {
 				t.then(s.stopTask(arn, map[string]time.Duration{}))
 			}
 		}
-		for key := range t.ledger.Services.All {
+		for key, svc := range t.ledger.Services.All {
 			t.touch(key)
+			t.divide(svc) // the listener rule may not have heard of the last step
 		}
 		for arn, r := range s.late {
 			delete(s.late, arn)
@@ -180,8 +181,17 @@ func (s *Scheduler) untilNext() (wait time.Duration, set bool) {
 			}
 		}
 		for _, svc := range t.ledger.Services.All {
-			if dep := t.ledger.Deployments.Get(svc.Primary); dep != nil && dep.NotBefore.After(t.now) {
-				consider(dep.NotBefore)
+			dep := t.ledger.Deployments.Get(svc.Primary)
+			if dep == nil {
+				continue
+			}
+			for _, d := range []*ledger.Deployment{dep, t.ledger.Deployments.Get(t.settled(svc))} {
+				if d != nil && d.NotBefore.After(t.now) {
+					consider(d.NotBefore)
+				}
+			}
+			if at, ok := t.nextStep(svc, dep); ok {
+				consider(at)
 			}
 		}
 		if t.ready && len(s.late) > 0 {

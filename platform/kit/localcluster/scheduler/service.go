@@ -91,6 +91,9 @@ func (t *turn) newService(cluster *ledger.Cluster, def *ledger.Definition, in *e
 			RoleArn:                     in.Role,
 		},
 	}
+	if err := t.possible(svc.Service); err != nil {
+		return nil, err
+	}
 	if svc.Service.PropagateTags == "" {
 		svc.Service.PropagateTags = types.PropagateTagsNone
 	}
@@ -171,7 +174,15 @@ func (t *turn) merge(svc *types.Service, in *ecs.UpdateServiceInput) error {
 		}
 	}
 	settings.Merge(svc, in)
-	return nil
+	return t.possible(*svc)
+}
+
+// possible refuses a configuration that no deployment could follow.
+func (t *turn) possible(svc types.Service) error {
+	if alarms := svc.DeploymentConfiguration.Alarms; alarms != nil && alarms.Enable && t.cfg.Alarms == nil {
+		return ecserr.Unsupported("Deployment alarms are not available on this cluster.")
+	}
+	return settings.CheckShift(svc)
 }
 
 // DeleteService drains a service; it is INACTIVE once its last task has

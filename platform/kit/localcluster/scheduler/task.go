@@ -46,6 +46,7 @@ type launch struct {
 	service    string // key
 	deployment string
 	balancers  []types.LoadBalancer
+	alternate  bool // register in the alternate target groups
 	token      string
 }
 
@@ -90,7 +91,7 @@ func (t *turn) create(l launch) *ledger.Task {
 	}
 	for _, lb := range l.balancers {
 		row.Targets = append(row.Targets, ledger.Binding{
-			Group: *lb.TargetGroupArn, Container: *lb.ContainerName, ContainerPort: *lb.ContainerPort,
+			Group: groupOf(lb, l.alternate), Container: *lb.ContainerName, ContainerPort: *lb.ContainerPort,
 		})
 	}
 	t.ledger.Tasks.Put(ledger.Key(cluster, id), row)

@@ -155,6 +155,7 @@ func (t *turn) summary(svc *ledger.Service, revision string) types.ServiceRevisi
 	if dep := t.ledger.Deployments.Get(svc.Primary); dep != nil && dep.Revision == revision {
 		out.RequestedTaskCount = svc.Service.DesiredCount
 	}
+	out.RequestedProductionTrafficWeight, out.RequestedTestTrafficWeight = t.weights(svc, revision)
 	return out
 }
 
@@ -171,6 +172,9 @@ func (t *turn) rolloutView(svc *ledger.Service, row *ledger.Rollout) types.Servi
 		sources = append(sources, t.summary(svc, *source.Arn))
 	}
 	out.SourceServiceRevisions = sources
+	if dep := t.ledger.Deployments.Get(row.Deployment); dep != nil && dep.Shift != nil {
+		out.LifecycleStage = dep.Shift.Stage
+	}
 	if dep := t.ledger.Deployments.Get(row.Deployment); dep != nil && out.DeploymentCircuitBreaker == nil {
 		state := t.breakerState(svc, dep)
 		out.DeploymentCircuitBreaker = &state

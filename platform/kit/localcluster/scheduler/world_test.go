@@ -38,6 +38,7 @@ type world struct {
 	clock   *clockwork.FakeClock
 	runtime *fake.Runtime
 	targets *fake.Targets
+	alarms  *fake.Alarms
 	s       *scheduler.Scheduler
 	ids     io.Reader
 }
@@ -45,7 +46,7 @@ type world struct {
 func newWorld(t tb, dir string) *world {
 	w := &world{
 		tb: t, dir: dir, clock: clockwork.NewFakeClock(),
-		runtime: &fake.Runtime{}, targets: &fake.Targets{}, ids: rand.NewChaCha8([32]byte{1}),
+		runtime: &fake.Runtime{}, targets: &fake.Targets{}, alarms: &fake.Alarms{}, ids: rand.NewChaCha8([32]byte{1}),
 	}
 	w.runtime.Behave = behave
 	w.open()
@@ -90,7 +91,7 @@ func (w *world) open() {
 
 func (w *world) config() scheduler.Config {
 	return scheduler.Config{
-		Store: w.store, Runtime: w.runtime, Targets: w.targets, Clock: w.clock, IDs: w.ids,
+		Store: w.store, Runtime: w.runtime, Targets: w.targets, Alarms: w.alarms, Clock: w.clock, IDs: w.ids,
 		Account: "000000000000", Region: "us-east-1", MetadataBaseURL: "http://127.0.0.1:1",
 		Logger: slog.New(slog.DiscardHandler),
 	}

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -21,8 +22,12 @@ type Targets struct {
 	// Deaf swallows every call, as when the process dies before it acts.
 	Deaf bool
 
+	// Fixed listener rules cannot be modified.
+	Fixed []string
+
 	mu      sync.Mutex
 	targets map[place]*target
+	shares  map[string]map[string]float64
 }
 
 type place struct{ group, id string }
@@ -76,6 +81,30 @@ func (f *Targets) Deregister(group, id string) <-chan struct{} {
 	}
 	t.health, t.drained = scheduler.TargetDraining, done
 	return done
+}
+
+// Share divides a listener rule's requests.
+func (f *Targets) Share(rule string, percent map[string]float64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.Deaf {
+		return nil
+	}
+	if slices.Contains(f.Fixed, rule) {
+		return fmt.Errorf("modify listener rule: no rule %s", rule)
+	}
+	if f.shares == nil {
+		f.shares = map[string]map[string]float64{}
+	}
+	f.shares[rule] = maps.Clone(percent)
+	return nil
+}
+
+// Shares is how a listener rule divides its requests, in percent by group.
+func (f *Targets) Shares(rule string) map[string]float64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.shares[rule])
 }
 
 // Health is a target's state.

@@ -43,6 +43,11 @@ type Service struct {
 	Stuck bool
 	// ClientToken is the token the service was created with.
 	ClientToken string
+	// Alternate says which target groups the settled tasks are in: the
+	// alternate ones of the load balancers, or the first. Share is the part of
+	// the production traffic, in percent, that goes to the other side.
+	Alternate bool
+	Share     float64
 }
 
 // Deployment is one entry of a service's deployments.
@@ -57,6 +62,23 @@ type Deployment struct {
 	// back-off. No task is started before NotBefore.
 	Crashes   int
 	NotBefore time.Time
+	// Alternate says that its tasks are in the alternate target groups.
+	Alternate bool
+	// Shift is how far its traffic has moved; nil for a rolling update.
+	Shift *Shift
+	// Deaf is set when an alarm was firing at the start: ECS then ignores the
+	// alarms for the whole deployment.
+	Deaf bool
+	// Baking is when a rolling update had replaced every task and began to wait.
+	Baking time.Time
+}
+
+// Shift is how far a deployment has come that moves traffic from the old
+// release to the new one.
+type Shift struct {
+	// Stage is the stage it is in, Since when that, or the last step in it, began.
+	Stage types.ServiceDeploymentLifecycleStage
+	Since time.Time
 }
 
 // Rollout is one service deployment.

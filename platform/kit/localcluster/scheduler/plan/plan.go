@@ -28,6 +28,11 @@ type View struct {
 	Bounds  Bounds
 	// Primary is the deployment that should end up with every task.
 	Primary string
+	// Settled is the deployment that served before the primary one, where both
+	// run side by side; Moved says that it is not needed any more.
+	// Rest says that a start of it has to wait.
+	Settled     string
+	Moved, Rest bool
 	// Halted deployments have failed and start nothing; Throttled ones wait
 	// for their back-off.
 	Halted, Throttled bool
@@ -38,8 +43,9 @@ type View struct {
 
 // Step is what to do next. The zero Step is: nothing.
 type Step struct {
-	// Start is how many tasks of the primary deployment to start.
-	Start int
+	// Start is how many tasks of the primary deployment to start, Restore how
+	// many of the settled one.
+	Start, Restore int
 	// Stop lists the ids of tasks to stop.
 	Stop []string
 	// Stuck is set when the bounds allow neither a start nor a stop although

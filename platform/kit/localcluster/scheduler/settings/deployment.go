@@ -47,24 +47,95 @@ func Deployment(old, asked *types.DeploymentConfiguration) (*types.DeploymentCon
 	if asked.Alarms != nil {
 		config.Alarms = asked.Alarms
 	}
-	return &config, checkConfig(&config)
+	if asked.Strategy != "" {
+		config.Strategy = asked.Strategy
+	}
+	if asked.BakeTimeInMinutes != nil {
+		config.BakeTimeInMinutes = asked.BakeTimeInMinutes
+	}
+	if asked.CanaryConfiguration != nil {
+		config.CanaryConfiguration = asked.CanaryConfiguration
+	}
+	if asked.LinearConfiguration != nil {
+		config.LinearConfiguration = asked.LinearConfiguration
+	}
+	// A change of strategy leaves the other strategy's settings behind.
+	if asked.CanaryConfiguration == nil && config.Strategy != types.DeploymentStrategyCanary {
+		config.CanaryConfiguration = nil
+	}
+	if asked.LinearConfiguration == nil && config.Strategy != types.DeploymentStrategyLinear {
+		config.LinearConfiguration = nil
+	}
+	return &config, errorOf(checkConfig(&config), checkStrategy(&config))
 }
 
-// supported refuses what this scheduler does not do yet.
+// supported refuses what this scheduler does not do.
 func supported(c *types.DeploymentConfiguration) error {
 	switch {
-	case c.Strategy != "" && c.Strategy != types.DeploymentStrategyRolling:
-		return ecserr.Unsupported("The deployment strategy %s is not available on this cluster.", c.Strategy)
-	case c.CanaryConfiguration != nil || c.LinearConfiguration != nil:
-		return ecserr.Invalid("canaryConfiguration and linearConfiguration do not apply to the deployment strategy ROLLING.")
-	case c.Alarms != nil && c.Alarms.Enable:
-		return ecserr.Unsupported("Deployment alarms are not available on this cluster.")
-	case aws.ToInt32(c.BakeTimeInMinutes) != 0:
-		return ecserr.Unsupported("A bake time is not available on this cluster for the deployment strategy ROLLING.")
 	case len(c.LifecycleHooks) > 0:
 		return ecserr.Unsupported("Deployment lifecycle hooks are not available on this cluster.")
 	case c.EarlySuccessCriteria != nil && c.EarlySuccessCriteria.Enable:
 		return ecserr.Unsupported("Early success criteria are not available on this cluster.")
+	}
+	return nil
+}
+
+// errorOf returns the first error.
+func errorOf(all ...error) error {
+	for _, err := range all {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxMinutes bounds every bake time: a day.
+const maxMinutes = 1440
+
+// checkStrategy holds the strategy's settings to the bounds of the API.
+// Source: DeploymentConfiguration, CanaryConfiguration and LinearConfiguration
+// in the ECS API reference.
+func checkStrategy(c *types.DeploymentConfiguration) error {
+	switch c.Strategy {
+	case types.DeploymentStrategyRolling, types.DeploymentStrategyBlueGreen, types.DeploymentStrategyCanary, types.DeploymentStrategyLinear:
+	default:
+		return ecserr.Invalid("The deployment strategy %s is not known.", c.Strategy)
+	}
+	if c.CanaryConfiguration != nil && c.Strategy != types.DeploymentStrategyCanary {
+		return ecserr.Invalid("canaryConfiguration does not apply to the deployment strategy %s.", c.Strategy)
+	}
+	if c.LinearConfiguration != nil && c.Strategy != types.DeploymentStrategyLinear {
+		return ecserr.Invalid("linearConfiguration does not apply to the deployment strategy %s.", c.Strategy)
+	}
+	if err := minutes("bakeTimeInMinutes", c.BakeTimeInMinutes); err != nil {
+		return err
+	}
+	if canary := c.CanaryConfiguration; canary != nil {
+		if err := percent("canaryPercent", canary.CanaryPercent, 0.1); err != nil {
+			return err
+		}
+		return minutes("canaryBakeTimeInMinutes", canary.CanaryBakeTimeInMinutes)
+	}
+	if linear := c.LinearConfiguration; linear != nil {
+		if err := percent("stepPercent", linear.StepPercent, 3); err != nil {
+			return err
+		}
+		return minutes("stepBakeTimeInMinutes", linear.StepBakeTimeInMinutes)
+	}
+	return nil
+}
+
+func minutes(name string, n *int32) error {
+	if v := aws.ToInt32(n); v < 0 || v > maxMinutes {
+		return ecserr.Invalid("%s must be between 0 and %d, is %d.", name, maxMinutes, v)
+	}
+	return nil
+}
+
+func percent(name string, p *float64, least float64) error {
+	if p != nil && (*p < least || *p > 100) {
+		return ecserr.Invalid("%s must be between %g and 100, is %g.", name, least, *p)
 	}
 	return nil
 }

@@ -59,6 +59,23 @@ func SameTasks(a, b types.Service) bool {
 		reflect.DeepEqual(a.CapacityProviderStrategy, b.CapacityProviderStrategy)
 }
 
+// CheckShift makes sure that a strategy that moves traffic can: each load
+// balancer needs a second target group and the rule that chooses between them.
+// Source: LoadBalancer.advancedConfiguration in the ECS API reference.
+func CheckShift(svc types.Service) error {
+	if svc.DeploymentConfiguration.Strategy == types.DeploymentStrategyRolling {
+		return nil
+	}
+	for _, lb := range svc.LoadBalancers {
+		a := lb.AdvancedConfiguration
+		if a == nil || aws.ToString(a.AlternateTargetGroupArn) == "" || aws.ToString(a.ProductionListenerRule) == "" {
+			return ecserr.Invalid("advancedConfiguration with alternateTargetGroupArn and productionListenerRule is required "+
+				"on every load balancer for the deployment strategy %s.", svc.DeploymentConfiguration.Strategy)
+		}
+	}
+	return nil
+}
+
 // CheckBalancers makes sure that the containers and ports exist.
 func CheckBalancers(balancers []types.LoadBalancer, def types.TaskDefinition) error {
 	for _, lb := range balancers {
