@@ -28,6 +28,7 @@ type container struct {
 	image    rootfs.Image
 	ports    []task.HostPort
 	status   string
+	pid      int // of the running process, which leads its group; 0 while there is none
 	begun    bool
 	exitCode *int32
 	reason   string
@@ -149,7 +150,7 @@ func exitCode(s *os.ProcessState) int32 {
 
 func (c *container) stopped(code *int32, reason string) {
 	c.run.mu.Lock()
-	c.status, c.exitCode, c.reason = task.StatusStopped, code, reason
+	c.status, c.exitCode, c.reason, c.pid = task.StatusStopped, code, reason, 0
 	last := !slices.ContainsFunc(c.run.containers, func(c *container) bool { return c.status != task.StatusStopped })
 	c.run.mu.Unlock()
 	if !last { // the last report is the run's, after it has cleaned up
@@ -217,6 +218,9 @@ func (c *container) start() (*exec.Cmd, *output, error) {
 		out.abandon()
 		return nil, nil, fmt.Errorf("CannotStartContainerError: exec %s: %s", argv[0], plain(err))
 	}
+	c.run.mu.Lock()
+	c.pid = cmd.Process.Pid
+	c.run.mu.Unlock()
 	out.begin()
 	if err := c.run.rt.ledger.add(c.id(), cmd.Process.Pid, c.run.spec.ARN); err != nil {
 		// The mark in the environment finds it all the same.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,6 +65,24 @@ func TestATaskFromStartToEnd(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(filepath.Join(b.cfg.Dir, scratchFolder)); len(left) > 0 {
 		t.Error("the scratch folder is still there")
+	}
+}
+
+func TestProcessesAreThoseThatRun(t *testing.T) {
+	b := setup(t, nil)
+	b.start("t1", define("app", "wait"))
+	b.untilPrints("t1", "app", "ready")
+	got := b.Processes()
+	if len(got) != 1 || got[0].TaskARN != "arn:task/t1" {
+		t.Fatalf("processes %+v, want that of the one task", got)
+	}
+	if group, err := syscall.Getpgid(got[0].PID); err != nil || group != got[0].PID {
+		t.Errorf("process %d is of group %d, %v; it should lead its own", got[0].PID, group, err)
+	}
+	b.Stop("arn:task/t1", nil)
+	b.untilStopped("t1")
+	if got := b.Processes(); len(got) != 0 {
+		t.Errorf("processes %+v of a task that has stopped", got)
 	}
 }
 

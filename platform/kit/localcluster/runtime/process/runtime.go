@@ -25,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/jonboulle/clockwork"
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/rootfs"
@@ -219,4 +220,37 @@ func (r *Runtime) prune() {
 	if err := r.cfg.Images.Prune(func(dir string) bool { return used[dir] }); err != nil {
 		r.cfg.Logger.Warn("images not pruned", "error", err)
 	}
+}
+
+// Process is a process that runs as a container of a task. It leads a process
+// group, to which whatever it starts belongs unless that leaves.
+type Process struct {
+	PID     int
+	TaskARN string
+	// Group is the task's: "service:NAME" or "family:NAME"; Family is its
+	// definition's.
+	Group, Family string
+}
+
+// Processes lists what runs now.
+func (r *Runtime) Processes() []Process {
+	r.mu.Lock()
+	runs := make([]*run, 0, len(r.runs))
+	for _, run := range r.runs {
+		runs = append(runs, run)
+	}
+	r.mu.Unlock()
+	var out []Process
+	for _, run := range runs {
+		run.mu.Lock()
+		for _, c := range run.containers {
+			if c.pid != 0 {
+				out = append(out, Process{
+					PID: c.pid, TaskARN: run.spec.ARN, Group: run.spec.Group, Family: aws.ToString(run.spec.Definition.Family),
+				})
+			}
+		}
+		run.mu.Unlock()
+	}
+	return out
 }
