@@ -42,6 +42,8 @@ const (
 //
 // Errors carry google.rpc.ErrorInfo with domain `inventory.slipway` and a
 // reason; where single fields are at fault, google.rpc.BadRequest names them.
+// ABORTED with reason STOCK_CONTENDED means that others kept changing the same
+// stock: nothing was done, and the same request may be sent again.
 type InventoryServiceClient interface {
 	// Reads the stock of one SKU. NOT_FOUND with reason STOCK_ITEM_NOT_FOUND if
 	// nothing of it was ever in stock.
@@ -216,6 +218,8 @@ func (c *inventoryServiceClient) ReturnReservation(ctx context.Context, in *Retu
 //
 // Errors carry google.rpc.ErrorInfo with domain `inventory.slipway` and a
 // reason; where single fields are at fault, google.rpc.BadRequest names them.
+// ABORTED with reason STOCK_CONTENDED means that others kept changing the same
+// stock: nothing was done, and the same request may be sent again.
 type InventoryServiceServer interface {
 	// Reads the stock of one SKU. NOT_FOUND with reason STOCK_ITEM_NOT_FOUND if
 	// nothing of it was ever in stock.
