@@ -22,6 +22,8 @@ type Config struct {
 	// OnHealthChange is called after a target's state or its reason changed, one call at
 	// a time for each target and in order. It must not block.
 	OnHealthChange func(groupARN, id string, health TargetHealth)
+	// Tracing says which requests are reported as spans; none by default.
+	Tracing Tracing
 }
 
 // Store persists target groups and rules. Targets are not kept: the scheduler

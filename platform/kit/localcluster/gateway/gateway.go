@@ -25,6 +25,7 @@ type Gateway struct {
 	log      *slog.Logger
 	store    Store
 	onChange func(groupARN, id string, health TargetHealth)
+	tracing  Tracing
 
 	routes atomic.Pointer[[]*route]          // by ascending priority
 	byARN  atomic.Pointer[map[string]*group] // what groups holds, for Forward
@@ -52,6 +53,7 @@ func New(cfg Config) (*Gateway, error) {
 		log:      cfg.Logger,
 		store:    cfg.Store,
 		onChange: cfg.OnHealthChange,
+		tracing:  cfg.Tracing,
 		groups:   map[string]*group{},
 		rules:    map[string]*Rule{},
 	}
@@ -89,7 +91,7 @@ func (g *Gateway) load() error {
 		if err != nil {
 			return fmt.Errorf("decode %s: %w", key, err)
 		}
-		g.groups[tg.ARN] = &group{protocol: tg.Protocol, cfg: tg, matcher: match, targets: map[string]*target{}}
+		g.groups[tg.ARN] = &group{protocol: tg.Protocol, name: tg.Name, cfg: tg, matcher: match, targets: map[string]*target{}}
 		return nil
 	})
 	if err != nil {
@@ -140,7 +142,7 @@ func (g *Gateway) PutTargetGroup(tg TargetGroup) error {
 		return fmt.Errorf("put target group %s: %w", tg.Name, err)
 	}
 	if !exists {
-		g.groups[tg.ARN] = &group{protocol: tg.Protocol, cfg: tg, matcher: match, targets: map[string]*target{}}
+		g.groups[tg.ARN] = &group{protocol: tg.Protocol, name: tg.Name, cfg: tg, matcher: match, targets: map[string]*target{}}
 		return g.rebuild()
 	}
 	gr.mu.Lock()

@@ -20,6 +20,7 @@ var errCut = errors.New("target was deregistered and its deregistration delay is
 // in one step, so that a drained target can have no request to come.
 type group struct {
 	protocol Protocol
+	name     string
 	metrics  metrics
 
 	mu       sync.Mutex
@@ -55,6 +56,7 @@ type flight struct {
 	status   int
 	own      bool // the answer is the gateway's, not the target's
 	direct   bool // it comes from another service, by Forward
+	hop      hop  // its trace; zero for a direct one
 	tried    int  // targets, the present one included
 	refused  bool // the target refused the connection; the next one is to be tried
 	response *http.Response

@@ -2,9 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // flightKey finds a request's flight in its context.
@@ -66,7 +62,14 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, gr *group, dir
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	f := &flight{group: gr, cancel: cancel, began: g.clock.Now(), direct: direct}
-	defer func() { gr.metrics.observe(f, g.clock.Since(f.began)) }()
+	if !direct {
+		f.hop = g.tracing.follow(r, f.began)
+	}
+	defer func() {
+		took := g.clock.Since(f.began)
+		gr.metrics.observe(f, took)
+		g.record(f, r, took)
+	}()
 	if gr.protocol == GRPC && r.ProtoMajor != 2 {
 		f.refuse(w, r, statusProtocolMismatch, "this target group takes HTTP/2 only")
 		return
@@ -141,7 +144,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest, addr string) {
 	h.Set("X-Forwarded-For", strings.Join(hops, ", "))
 	h.Set("X-Forwarded-Proto", "http")
 	h.Set("X-Forwarded-Port", listenPort(pr.In))
-	h.Set("X-Amzn-Trace-Id", trace(pr.In.Header.Get("X-Amzn-Trace-Id"), g.clock.Now()))
+	h.Set("X-Amzn-Trace-Id", flightOf(pr.In).hop.header)
 	if (pr.Out.Body == nil || pr.Out.Body == http.NoBody) && replayable(pr.Out) {
 		// net/http sends a request without a body a second time when a kept
 		// connection breaks under it. One with a body it does not.
@@ -195,34 +198,6 @@ func listenPort(r *http.Request) string {
 		return strconv.Itoa(a.Port)
 	}
 	return "80"
-}
-
-// trace gives the X-Amzn-Trace-Id header for the target: a new Root when the
-// client sent none, else the client's fields with this hop as Self (Elastic
-// Load Balancing, "Request tracing").
-func trace(in string, now time.Time) string {
-	var random [12]byte
-	_, _ = rand.Read(random[:]) // never fails
-	id := "1-" + hex.EncodeToString(be32(now)) + "-" + hex.EncodeToString(random[:])
-	var kept []string
-	hasRoot := false
-	for field := range strings.SplitSeq(in, ";") {
-		field = strings.TrimSpace(field)
-		if field == "" || strings.HasPrefix(field, "Self=") {
-			continue
-		}
-		hasRoot = hasRoot || strings.HasPrefix(field, "Root=")
-		kept = append(kept, field)
-	}
-	name := "Root="
-	if hasRoot {
-		name = "Self="
-	}
-	return strings.Join(append([]string{name + id}, kept...), ";")
-}
-
-func be32(t time.Time) []byte {
-	return binary.BigEndian.AppendUint32(nil, uint32(t.Unix())) //nolint:gosec // the trace header holds 32 bits of seconds
 }
 
 // broken answers for a request whose target gave no response.

@@ -68,7 +68,7 @@ func TestWhatTheTargetSees(t *testing.T) {
 	if r.ContentLength != 0 || len(r.TransferEncoding) != 0 {
 		t.Errorf("a GET got a body: length %d, encoding %v", r.ContentLength, r.TransferEncoding)
 	}
-	if got := trace("", time.Unix(0x67891233, 0)); !regexp.MustCompile(`^Root=1-67891233-[0-9a-f]{24}$`).MatchString(got) {
+	if got := traceHeader("", time.Unix(0x67891233, 0)); !regexp.MustCompile(`^Root=1-67891233-[0-9a-f]{24}$`).MatchString(got) {
 		t.Errorf("a new trace is %q", got)
 	}
 }
