@@ -28,12 +28,8 @@ func (o Options) tool(dir, module, name string, args ...string) (Command, error)
 // Generate writes all generated code afresh: protos, gateways and OpenAPI by
 // buf, each service's queries by sqlc, and what go:generate lines say.
 func Generate(ctx context.Context, o Options) error {
-	buf, err := o.tool(filepath.Join(o.Root, "proto"), "buf", "buf", "generate")
-	if err != nil {
+	if err := Protos(ctx, o); err != nil {
 		return err
-	}
-	if err := buf.Run(ctx); err != nil {
-		return fmt.Errorf("generate from protos: %w", err)
 	}
 	configs, err := filepath.Glob(filepath.Join(o.Root, "services", "*", "sqlc.yaml"))
 	if err != nil {
@@ -46,6 +42,18 @@ func Generate(ctx context.Context, o Options) error {
 	}
 	if err := o.command("go", "generate", "work").Run(ctx); err != nil {
 		return fmt.Errorf("run go:generate lines: %w", err)
+	}
+	return nil
+}
+
+// Protos generates messages, gRPC, gateways and OpenAPI documents.
+func Protos(ctx context.Context, o Options) error {
+	buf, err := o.tool(filepath.Join(o.Root, "proto"), "buf", "buf", "generate")
+	if err != nil {
+		return err
+	}
+	if err := buf.Run(ctx); err != nil {
+		return fmt.Errorf("generate from protos: %w", err)
 	}
 	return nil
 }

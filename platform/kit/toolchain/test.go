@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 )
 
@@ -76,13 +77,30 @@ func Tidy(ctx context.Context, o Options) error {
 		return err
 	}
 	for _, dir := range modules {
-		cmd := o.command("go", "mod", "tidy")
-		cmd.Dir, cmd.Env = dir, []string{"GOWORK=off"}
-		if err := cmd.Run(ctx); err != nil {
+		if err := TidyModule(ctx, o, dir); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// TidyModule brings the go.mod in dir up to date.
+func TidyModule(ctx context.Context, o Options, dir string) error {
+	cmd := o.command("go", "mod", "tidy")
+	cmd.Dir, cmd.Env = dir, []string{"GOWORK=off"}
+	return cmd.Run(ctx)
+}
+
+// Vet compiles the packages of the module in dir, tests included, alone and as
+// a member of the workspace, and reports what is suspicious in them.
+func Vet(ctx context.Context, o Options, dir string) error {
+	cmd := o.command("go", "vet", "./...")
+	cmd.Dir, cmd.Env = dir, []string{"GOWORK=off"}
+	if err := cmd.Run(ctx); err != nil {
+		return err
+	}
+	cmd.Env = []string{"GOWORK=" + filepath.Join(o.Root, "go.work")}
+	return cmd.Run(ctx)
 }
 
 // EndToEnd runs the end-to-end tests, or those whose names match run. They are

@@ -65,12 +65,12 @@ func TestRunEndsTheChildWithItsContext(t *testing.T) {
 
 func TestStaleFilesAreNamedAndPutBack(t *testing.T) {
 	files := map[string]string{
-		"proto/slipway/a/v1/a.pb.go":     "old",
-		"proto/slipway/a/v1/same.pb.go":  "same",
-		"services/a/store/db/gone.go":    "to go",
-		"services/a/store/db/hand.go":    "by hand",
+		"proto/slipway/a/v1/a.pb.go":      "old",
+		"proto/slipway/a/v1/same.pb.go":   "same",
+		"services/a/store/db/gone.go":     "to go",
+		"services/a/store/db/hand.go":     "by hand",
 		"platform/serve/internal/pb/a.go": "same",
-		"platform/not/generated/here.go": "untouched",
+		"platform/not/generated/here.go":  "untouched",
 	}
 	root := tree(t, files)
 	err := compare(Options{Root: root}, func() error {

@@ -44,14 +44,21 @@ func Methods(t *Tree) []Finding {
 		if err != nil {
 			found = append(found, Finding{File: p, What: err.Error(), Mend: "correct the file"})
 		}
-		for _, m := range methods {
-			found = append(found, m.check(services)...)
+		for i, m := range methods {
+			by := slices.IndexFunc(services, func(s Service) bool { return s.GRPC.Service == m.service })
+			if by >= 0 {
+				found = append(found, m.check(services[by])...)
+			} else if i == 0 || methods[i-1].service != m.service {
+				found = append(found, Finding{
+					File: p, Line: m.line, What: m.service + " is served by nobody", Mend: "name it as grpc.service in a service.yaml",
+				})
+			}
 		}
 	}
 	return sorted(found)
 }
 
-func (m method) check(services []Service) []Finding {
+func (m method) check(s Service) []Finding {
 	var found []Finding
 	add := func(what, mend string) {
 		found = append(found, Finding{File: m.file, Line: m.line, What: what, Mend: mend})
@@ -64,12 +71,8 @@ func (m method) check(services []Service) []Finding {
 		add(m.name+" is a GET and does not say that it changes nothing, so callers do not repeat it",
 			"option "+idempotencyOption+" = "+noSideEffects+"; (RFC 9110, section 9.2.1)")
 	}
-	i := slices.IndexFunc(services, func(s Service) bool { return s.GRPC.Service == m.service })
-	switch {
-	case i < 0:
-		add(m.service+" is served by nobody", "name it as grpc.service in a service.yaml")
-	case m.path != "" && !reaches(services[i].HTTP.Routes, m.path):
-		add(unreached(services[i], m.name, m.path), "widen http.routes, or answer below a path that they have")
+	if m.path != "" && !reaches(s.HTTP.Routes, m.path) {
+		add(unreached(s, m.name, m.path), "widen http.routes, or answer below a path that they have")
 	}
 	return found
 }
