@@ -29,9 +29,9 @@ type ChannelConfig struct {
 // and ends when the handler does. Handlers must be those that
 // protoc-gen-go-grpc generates.
 //
-// Messages are handed over, not copied: as with a connection, a client must not
-// use a request again and a handler must not change an answer it has returned.
-// Of the call options, Header, Trailer and Peer have an effect.
+// A unary request is handed over, not copied: its client must not use it again,
+// and the gateway does not. All other messages are copied. Of the call options,
+// Header, Trailer and Peer have an effect.
 type Channel struct {
 	cfg     ChannelConfig
 	unary   map[string]unaryMethod
