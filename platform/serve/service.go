@@ -48,7 +48,7 @@ type Service struct {
 }
 
 // Registrar binds REST routes to the service's gRPC methods. The connection
-// reaches this process's own gRPC server with every interceptor running.
+// reaches this process's own gRPC methods with every interceptor running.
 type Registrar func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error
 
 // Builder collects what a service consists of. It is only valid during Setup.
