@@ -33,6 +33,7 @@ type parts struct {
 	info      daemon.Info
 	database  *postgres.Server
 	logs      *logs.Store
+	traces    *tracing
 	gateway   *gateway.Gateway
 	runtime   *process.Runtime
 	scheduler *scheduler.Scheduler
@@ -42,6 +43,7 @@ type parts struct {
 // Folders below the state folder.
 const (
 	logsFolder     = "logs"
+	tracesFolder   = "traces"
 	registryFolder = "registry"
 	imagesFolder   = "images"
 	tasksFolder    = "tasks"
@@ -87,6 +89,9 @@ func (c *cluster) assemble(database *postgres.Server) (*parts, error) {
 		Dir: c.dir(logsFolder), Clock: c.clock, Logger: c.cfg.Logger, Region: c.cfg.Region, Account: c.cfg.Account,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if p.traces, err = c.openTraces(); err != nil {
 		return nil, err
 	}
 	stores, err := c.openStores()
@@ -138,6 +143,7 @@ func (c *cluster) openStores() (*stores, error) {
 func (c *cluster) joinScheduler(p *parts, s *stores) (err error) {
 	p.gateway, err = gateway.New(gateway.Config{
 		Clock: c.clock, Logger: c.cfg.Logger, Store: gatewayStore{c.state},
+		Tracing:        gateway.Tracing{Ratio: c.cfg.TracingRatio, Record: p.traces.gateway.Record},
 		OnHealthChange: func(group, id string, _ gateway.TargetHealth) { p.scheduler.TargetChanged(group, id) },
 	})
 	if err != nil {
@@ -176,6 +182,7 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 		Logger: c.cfg.Logger, Clock: c.clock,
 		APIs: []wire.API{
 			ecsapi.New(p.scheduler, c.cfg.Region, c.cfg.Account), s.ecr.API(), p.logs.API(), s.secrets.API(), s.parameters.API(),
+			p.traces.store.API(),
 		},
 	})
 	if err != nil {
@@ -187,6 +194,8 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 		switch path := r.URL.Path; {
 		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 			s.registry.ServeHTTP(w, r)
+		case p.traces.receiver.Takes(r):
+			p.traces.receiver.ServeHTTP(w, r)
 		case strings.HasPrefix(path, "/v4/"):
 			tasks.ServeHTTP(w, r)
 		case strings.HasPrefix(path, admin.Prefix):
@@ -202,5 +211,5 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 func (p *parts) close(ctx context.Context) error {
 	err := p.runtime.Close(ctx)
 	p.gateway.Close()
-	return errors.Join(err, p.logs.Close(), p.database.Stop(context.WithoutCancel(ctx)))
+	return errors.Join(err, p.traces.close(), p.logs.Close(), p.database.Stop(context.WithoutCancel(ctx)))
 }

@@ -34,6 +34,9 @@ type Config struct {
 	// GatewayPort, EndpointPort and PostgresPort are on 127.0.0.1; 0 takes a
 	// free one.
 	GatewayPort, EndpointPort, PostgresPort int
+	// TracingRatio is the share of requests of which the gateway reports a span,
+	// 0 to 1.
+	TracingRatio float64
 	// Build identifies the program, for Info.
 	Build string
 	// Reporter hears of progress until the cluster is ready.
@@ -146,7 +149,10 @@ func (c *cluster) serve(ctx context.Context, p *parts) error {
 
 // serveHTTP serves until ctx ends, then lets requests finish for a moment.
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // for OTLP over gRPC
+	srv := &http.Server{Handler: h, Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
 	select {
