@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,10 +17,12 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
+	"github.com/slipway-dev/slipway/platform/serve/internal/access"
 	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
 	"github.com/slipway-dev/slipway/platform/serve/internal/interceptor"
 	"github.com/slipway-dev/slipway/platform/serve/internal/probe"
 	"github.com/slipway-dev/slipway/platform/serve/internal/rest"
+	"github.com/slipway-dev/slipway/platform/serve/internal/token"
 )
 
 // App is a completed service: its configuration is valid, everything is
@@ -33,17 +34,23 @@ type App struct {
 	ready     *probe.Readiness
 	validator *interceptor.Validator
 	builder   *Builder
+	methods   access.Methods
+	load      *interceptor.Load
+	streams   *drain.Streams
+	keys      *token.Keys     // that verify tokens; nil if no method asks for one
+	tokens    *token.Verifier // likewise
+	settings  slog.Value      // the configuration without its secrets
 
 	public   *grpc.Server  // the gRPC port
 	internal *rest.Channel // the gateway's way to the same methods
 	http     *http.Server
+	inspect  *http.Server // the internal port
 	fresh    *drain.Conns
-	stopping chan struct{} // closed when long streams must end
 }
 
-// Listeners are the ports an App serves on.
+// Listeners are the ports an App serves on; Internal may be nil.
 type Listeners struct {
-	HTTP, GRPC net.Listener
+	HTTP, GRPC, Internal net.Listener
 }
 
 // Complete decodes and validates the configuration, runs the service's Setup
@@ -57,12 +64,16 @@ func Complete(ctx context.Context, svc Service, environ map[string]string, logs 
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, log: newLogger(logs, cfg), validator: interceptor.NewValidator(), fresh: drain.NewConns(), stopping: make(chan struct{})}
+	a := &App{
+		cfg: cfg, log: newLogger(logs, cfg), validator: interceptor.NewValidator(), fresh: drain.NewConns(), streams: drain.NewStreams(),
+		load:     interceptor.NewLoad(cfg.MaxConcurrentRequests, cfg.MaxConcurrentStreams),
+		settings: describe(&cfg, &cfg.Outbound, &cfg.Database, svc.Config),
+	}
 	if err := a.complete(ctx, svc, environ); err != nil {
 		a.close(ctx)
 		return nil, err
 	}
-	a.log.LogAttrs(ctx, slog.LevelInfo, "configured", slog.Attr{Key: "config", Value: describe(&cfg, &cfg.Outbound, &cfg.Database, svc.Config)})
+	a.log.LogAttrs(ctx, slog.LevelInfo, "configured", slog.Attr{Key: "config", Value: a.settings})
 	return a, nil
 }
 
@@ -80,6 +91,10 @@ func (a *App) complete(ctx context.Context, svc Service, environ map[string]stri
 	if err := svc.Setup(ctx, b); err != nil {
 		return fmt.Errorf("set up %s: %w", svc.Name, err)
 	}
+	a.methods = b.methods()
+	if err := a.completeAuth(); err != nil {
+		return err
+	}
 	a.ready = probe.NewReadiness(b.checks, a.log)
 	a.buildGRPC(domainOf(svc))
 	return a.buildHTTP(ctx, svc)
@@ -88,13 +103,20 @@ func (a *App) complete(ctx context.Context, svc Service, environ map[string]stri
 // buildGRPC makes the gRPC server and the gateway's own way to its methods, so
 // that REST requests are answered while the server already says goodbye.
 func (a *App) buildGRPC(domain string) {
+	limits := interceptor.Limits{Unary: a.cfg.RequestTimeout, UnaryMax: a.cfg.RequestTimeoutMax, Stream: a.cfg.StreamTimeout}
 	chain := func(protocol string) []interceptor.Interceptor {
-		return interceptor.Chain(interceptor.Config{
-			Log: a.log, Protocol: protocol, Domain: domain, Validator: a.validator,
-			Limits: interceptor.Limits{Unary: a.cfg.RequestTimeout, UnaryMax: a.cfg.RequestTimeoutMax, Stream: a.cfg.StreamTimeout},
-		})
+		cfg := interceptor.Config{
+			Log: a.log, Protocol: protocol, Domain: domain, Methods: a.methods, Validator: a.validator,
+			Load: a.load, Limits: limits, Streams: a.streams,
+		}
+		if a.tokens != nil {
+			cfg.Tokens = a.tokens
+		}
+		return interceptor.Chain(cfg)
 	}
 	options := append(interceptor.Options(chain("grpc")),
+		interceptor.Admission(a.methods, a.load, limits),
+		grpc.MaxConcurrentStreams(uint32(2*(a.cfg.MaxConcurrentRequests+a.cfg.MaxConcurrentStreams))), //nolint:gosec // Validate bounds it
 		grpc.MaxRecvMsgSize(a.cfg.MaxRequestBytes),
 		grpc.MaxHeaderListSize(uint32(a.cfg.MaxHeaderBytes)), //nolint:gosec // Validate bounds it
 		grpc.ConnectionTimeout(5*time.Second),                // a silent connection must not hold up the drain
@@ -113,7 +135,7 @@ func (a *App) buildGRPC(domain string) {
 		a.public.RegisterService(r.desc, r.impl)
 		a.internal.RegisterService(r.desc, r.impl)
 	}
-	healthpb.RegisterHealthServer(a.public, probe.NewHealth(a.ready, a.builder.services(), a.stopping))
+	healthpb.RegisterHealthServer(a.public, probe.NewHealth(a.ready, a.builder.services(), a.streams.Stopping()))
 	reflection.Register(a.public)
 }
 
@@ -134,7 +156,8 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 			BodyLimit: a.cfg.MaxRequestBytes, BodyTimeout: a.cfg.RequestTimeout,
 		}),
 		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute, // longer than a load balancer's 60 s, so that it closes first
+		WriteTimeout:      a.cfg.StreamTimeout + a.cfg.RequestTimeoutMax, // a reader that stopped reading
+		IdleTimeout:       2 * time.Minute,                               // longer than a load balancer's 60 s, so that it closes first
 		MaxHeaderBytes:    a.cfg.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
@@ -145,32 +168,7 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 func (a *App) Handler() http.Handler { return a.http.Handler }
 
 // Scopes lists every scope that a method of the service asks for.
-func (a *App) Scopes() []string { return a.builder.methods().Scopes() }
-
-// Run binds the configured ports and serves until ctx ends and the drain is
-// done. A port in use is an error before anything is served.
-func (a *App) Run(ctx context.Context) error {
-	httpListener, err := a.listen(ctx, "HTTP_PORT", a.cfg.HTTPPort)
-	if err != nil {
-		a.close(ctx)
-		return err
-	}
-	grpcListener, err := a.listen(ctx, "GRPC_PORT", a.cfg.GRPCPort)
-	if err != nil {
-		a.close(ctx)
-		return errors.Join(err, httpListener.Close())
-	}
-	return a.Serve(ctx, Listeners{HTTP: httpListener, GRPC: grpcListener})
-}
-
-func (a *App) listen(ctx context.Context, variable string, port int) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(a.cfg.BindAddress, strconv.Itoa(port)))
-	if err != nil {
-		return nil, fmt.Errorf("bind %s: %w\nnext: set %s to a free port, or 0 to take any", variable, err, variable)
-	}
-	return l, nil
-}
+func (a *App) Scopes() []string { return a.methods.Scopes() }
 
 // close releases what Complete made. Servers that never served need nothing.
 func (a *App) close(ctx context.Context) {

@@ -26,6 +26,19 @@ type Config struct {
 	HTTPPort    int    `env:"HTTP_PORT"    envDefault:"8080"` // 0 takes a free one
 	GRPCPort    int    `env:"GRPC_PORT"    envDefault:"9090"` // 0 takes a free one
 
+	// InternalPort answers people on the same machine: profiles, build and
+	// configuration. It is bound to 127.0.0.1 whatever BindAddress is; 0 takes a
+	// free one.
+	InternalPort int `env:"INTERNAL_PORT" envDefault:"9091"`
+
+	// AuthIssuer and AuthAudience are what access tokens must say, AuthJWKSURL or
+	// AuthJWKS (the document itself) the keys they are signed with. Required if a
+	// method asks for a token.
+	AuthIssuer   string `env:"AUTH_ISSUER"`
+	AuthAudience string `env:"AUTH_AUDIENCE"`
+	AuthJWKSURL  string `env:"AUTH_JWKS_URL"`
+	AuthJWKS     string `env:"AUTH_JWKS"`
+
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 
 	// RequestTimeout bounds a unary call whose caller sets no deadline,
@@ -38,6 +51,13 @@ type Config struct {
 	// headers.
 	MaxRequestBytes int `env:"MAX_REQUEST_BYTES" envDefault:"1048576"`
 	MaxHeaderBytes  int `env:"MAX_HEADER_BYTES"  envDefault:"32768"`
+
+	// MaxConcurrentRequests bounds the unary calls that run at once, over all
+	// protocols, MaxConcurrentStreams the streams; more are refused. MaxConnections
+	// bounds the connections of each port.
+	MaxConcurrentRequests int `env:"MAX_CONCURRENT_REQUESTS" envDefault:"256"`
+	MaxConcurrentStreams  int `env:"MAX_CONCURRENT_STREAMS"  envDefault:"1000"`
+	MaxConnections        int `env:"MAX_CONNECTIONS"         envDefault:"4096"`
 
 	// MaxConnectionAge is when a gRPC client is told to connect again, so that
 	// connections spread over new tasks.
@@ -188,12 +208,20 @@ func (c *Config) Validate() error {
 	add(c.HTTPPort >= 0 && c.HTTPPort <= 65535, "HTTP_PORT: must be from 0 to 65535, is %d", c.HTTPPort)
 	add(c.GRPCPort >= 0 && c.GRPCPort <= 65535, "GRPC_PORT: must be from 0 to 65535, is %d", c.GRPCPort)
 	add(c.GRPCPort == 0 || c.GRPCPort != c.HTTPPort, "GRPC_PORT: must differ from HTTP_PORT, both are %d", c.GRPCPort)
+	add(c.InternalPort >= 0 && c.InternalPort <= 65535, "INTERNAL_PORT: must be from 0 to 65535, is %d", c.InternalPort)
+	add(c.InternalPort == 0 || (c.InternalPort != c.HTTPPort && c.InternalPort != c.GRPCPort),
+		"INTERNAL_PORT: must differ from HTTP_PORT and GRPC_PORT, is %d", c.InternalPort)
+	add(c.AuthJWKSURL == "" || trustworthy(c.AuthJWKSURL, c.Environment),
+		"AUTH_JWKS_URL: must be an https URL (http only on this machine or where ENVIRONMENT is local), is %q", c.AuthJWKSURL)
 	add(c.RequestTimeout > 0, "REQUEST_TIMEOUT: must be more than 0, is %v", c.RequestTimeout)
 	add(c.RequestTimeoutMax >= c.RequestTimeout, "REQUEST_TIMEOUT_MAX: must be at least REQUEST_TIMEOUT (%v), is %v",
 		c.RequestTimeout, c.RequestTimeoutMax)
 	add(c.StreamTimeout > 0, "STREAM_TIMEOUT: must be more than 0, is %v", c.StreamTimeout)
 	add(c.MaxRequestBytes >= 1024, "MAX_REQUEST_BYTES: must be at least 1024, is %d", c.MaxRequestBytes)
 	add(c.MaxHeaderBytes >= 4096 && c.MaxHeaderBytes <= 1<<24, "MAX_HEADER_BYTES: must be from 4096 to 16777216, is %d", c.MaxHeaderBytes)
+	add(c.MaxConcurrentRequests >= 1 && c.MaxConcurrentRequests <= 1<<20, "MAX_CONCURRENT_REQUESTS: must be from 1 to 1048576, is %d", c.MaxConcurrentRequests)
+	add(c.MaxConcurrentStreams >= 1 && c.MaxConcurrentStreams <= 1<<20, "MAX_CONCURRENT_STREAMS: must be from 1 to 1048576, is %d", c.MaxConcurrentStreams)
+	add(c.MaxConnections >= 1, "MAX_CONNECTIONS: must be at least 1, is %d", c.MaxConnections)
 	add(c.MaxConnectionAge >= time.Second, "GRPC_MAX_CONNECTION_AGE: must be at least 1s, is %v", c.MaxConnectionAge)
 	add(c.DrainDelay >= 0, "DRAIN_DELAY: must not be negative, is %v", c.DrainDelay)
 	add(c.ShutdownTimeout > c.DrainDelay, "SHUTDOWN_TIMEOUT: must be more than DRAIN_DELAY (%v), is %v",

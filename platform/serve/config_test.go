@@ -75,7 +75,7 @@ func TestConfigurationIsLoggedWithoutSecrets(t *testing.T) {
 	svc := newEcho().withDatabase()
 	svc.Config = &ownConfig{}
 	app, err := serve.Complete(t.Context(), svc, map[string]string{
-		"DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/x", "ECHO_KEY": "hunter3", "ECHO_COLOUR": "blue", "HTTP_PORT": "0", "GRPC_PORT": "0", "DRAIN_DELAY": "0s",
+		"DATABASE_URL": "postgres://user:hunter2@127.0.0.1:1/x", "ECHO_KEY": "hunter3", "ECHO_COLOUR": "blue", "HTTP_PORT": "0", "GRPC_PORT": "0", "INTERNAL_PORT": "0", "DRAIN_DELAY": "0s",
 	}, &logs)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ type child struct {
 func spawn(t *testing.T, env ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.CommandContext(t.Context(), os.Args[0]), stderr: &bytes.Buffer{}, lines: make(chan map[string]any, 1000)}
-	c.cmd.Env = append([]string{childVariable + "=echo", "HTTP_PORT=0", "GRPC_PORT=0"}, env...)
+	c.cmd.Env = append([]string{childVariable + "=echo", "HTTP_PORT=0", "GRPC_PORT=0", "INTERNAL_PORT=0"}, env...)
 	c.cmd.Stderr = c.stderr
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {

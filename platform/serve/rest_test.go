@@ -44,6 +44,7 @@ func TestErrorKinds(t *testing.T) {
 		errs.Internal:           {codes.Internal, 500},
 		errs.Unimplemented:      {codes.Unimplemented, 501},
 		errs.OutOfRange:         {codes.OutOfRange, 400},
+		errs.Overloaded:         {codes.ResourceExhausted, 503},
 	}
 	s := servetest.Start(t, newEcho().service())
 	client := echopb.NewEchoServiceClient(s.Conn)

@@ -5,12 +5,48 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
 )
+
+// Run binds the configured ports and serves until ctx ends and the drain is
+// done. A port in use is an error before anything is served.
+func (a *App) Run(ctx context.Context) error {
+	var l Listeners
+	for _, port := range []struct {
+		variable, address string
+		number            int
+		listener          *net.Listener
+	}{
+		{"HTTP_PORT", a.cfg.BindAddress, a.cfg.HTTPPort, &l.HTTP},
+		{"GRPC_PORT", a.cfg.BindAddress, a.cfg.GRPCPort, &l.GRPC},
+		{"INTERNAL_PORT", "127.0.0.1", a.cfg.InternalPort, &l.Internal},
+	} {
+		var lc net.ListenConfig
+		bound, err := lc.Listen(ctx, "tcp", net.JoinHostPort(port.address, strconv.Itoa(port.number)))
+		if err != nil {
+			a.close(ctx)
+			l.close()
+			return fmt.Errorf("bind %s: %w\nnext: set %s to a free port, or 0 to take any", port.variable, err, port.variable)
+		}
+		*port.listener = bound
+	}
+	return a.Serve(ctx, l)
+}
+
+// close gives back ports that were bound for nothing.
+func (l Listeners) close() {
+	for _, bound := range []net.Listener{l.HTTP, l.GRPC, l.Internal} {
+		if bound != nil {
+			_ = bound.Close() // nothing is open on it
+		}
+	}
+}
 
 // Serve serves on the listeners until ctx ends, then drains: readiness goes
 // false, requests are accepted for DRAIN_DELAY more, the listeners close, what
@@ -24,8 +60,12 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 	work, stopWork := context.WithCancel(background)
 	defer stopWork()
 
-	g.Go(func() error { return drain.Served("gRPC", a.public.Serve(a.fresh.Listen(l.GRPC))) })
-	g.Go(func() error { return drain.Served("HTTP", a.http.Serve(a.fresh.Listen(l.HTTP))) })
+	bounded := func(l net.Listener) net.Listener { return a.fresh.Listen(drain.Limit(l, a.cfg.MaxConnections)) }
+	g.Go(func() error { return drain.Served("gRPC", a.public.Serve(bounded(l.GRPC))) })
+	g.Go(func() error { return drain.Served("HTTP", a.http.Serve(bounded(l.HTTP))) })
+	if a.keys != nil {
+		g.Go(func() error { a.keys.Refresh(work); return nil })
+	}
 	for _, w := range a.builder.workers {
 		g.Go(func() error {
 			if err := w.run(work); err != nil && work.Err() == nil {
@@ -68,7 +108,10 @@ func (a *App) drain(ctx context.Context, delay time.Duration) error {
 		defer timer.Stop()
 		<-timer.C // shorter than the timeout, by validation
 	}
-	close(a.stopping)
+	a.streams.Stop()
+	// Streams that do not listen are ended while there is time to say why.
+	lastCall := time.AfterFunc((a.cfg.ShutdownTimeout-time.Since(start))*9/10, a.streams.CutOff)
+	defer lastCall.Stop()
 	defer a.fresh.CloseFresh()()
 	var g errgroup.Group
 	g.Go(func() error { return drain.GRPC(ctx, a.public) })

@@ -52,6 +52,9 @@ const (
 	Unimplemented
 	// OutOfRange is a read past the end, as of a page: OUT_OF_RANGE, 400.
 	OutOfRange
+	// Overloaded is a process with too much to do; another one, or this one
+	// later, may answer: RESOURCE_EXHAUSTED, 503.
+	Overloaded
 )
 
 var kindNames = [...]string{
@@ -70,6 +73,7 @@ var kindNames = [...]string{
 	Internal:           "internal",
 	Unimplemented:      "unimplemented",
 	OutOfRange:         "out of range",
+	Overloaded:         "overloaded",
 }
 
 // Kinds lists every kind in the order of its number.

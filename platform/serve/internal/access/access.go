@@ -21,6 +21,7 @@ type Method struct {
 	Infrastructure bool     // health and reflection: for everybody, never logged, shed or traced
 	Public         bool     // for everybody, without a token
 	Scopes         []string // what the caller's token must hold, every one
+	Streaming      bool     // in either direction
 	Ruled          bool     // the proto says who may call it; without that nobody may
 }
 
@@ -42,8 +43,10 @@ func Of(services ...*grpc.ServiceDesc) Methods {
 		for _, m := range s.Streams {
 			names = append(names, m.StreamName)
 		}
-		for _, name := range names {
-			m := &Method{Name: "/" + s.ServiceName + "/" + name, Infrastructure: infrastructure(s.ServiceName)}
+		for i, name := range names {
+			m := &Method{
+				Name: "/" + s.ServiceName + "/" + name, Infrastructure: infrastructure(s.ServiceName), Streaming: i >= len(s.Methods),
+			}
 			m.read(protoreflect.FullName(s.ServiceName + "." + name))
 			all[m.Name] = m
 		}
@@ -74,12 +77,13 @@ func (m *Method) read(name protoreflect.FullName) {
 	}
 }
 
-// Find is the method of that name; one that is not known is nobody's.
+// Find is the method of that name. One that is not known is nobody's, unless it
+// is the server's own.
 func (all Methods) Find(name string) *Method {
 	if m, ok := all[name]; ok {
 		return m
 	}
-	return &Method{Name: name}
+	return &Method{Name: name, Infrastructure: infrastructure(strings.TrimPrefix(name, "/"))}
 }
 
 // Unruled lists the methods that nobody may call, by name.

@@ -10,9 +10,11 @@ import (
 // change for every service: see Chain for what each place means.
 func TestChainKeepsItsOrder(t *testing.T) {
 	t.Parallel()
-	const want = "request_id > logging > errors > recovery > deadline > validation"
+	const want = "request_id > tracing > logging > errors > recovery > load_shedding > deadline > authentication > authorization > validation"
 	var names []string
-	for _, in := range Chain(Config{Log: slog.New(slog.DiscardHandler), Protocol: "grpc", Domain: "x", Validator: NewValidator()}) {
+	tracing := requestIDs()
+	tracing.Name = "tracing"
+	for _, in := range Chain(Config{Log: slog.New(slog.DiscardHandler), Protocol: "grpc", Domain: "x", Tracing: &tracing, Validator: NewValidator()}) {
 		if in.Unary == nil || in.Stream == nil {
 			t.Errorf("interceptor %s does not cover unary calls and streams", in.Name)
 		}

@@ -4,12 +4,14 @@ package interceptor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/slipway-dev/slipway/platform/serve/internal/access"
+	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
 	"github.com/slipway-dev/slipway/platform/serve/internal/problem"
 )
 
@@ -26,31 +28,59 @@ type Limits struct {
 	Unary, UnaryMax, Stream time.Duration
 }
 
+// unary bounds the time of a unary call.
+func (l Limits) unary(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	limit := l.UnaryMax
+	if !ok {
+		limit = l.Unary
+	}
+	if latest := time.Now().Add(limit); !ok || deadline.After(latest) {
+		return context.WithDeadline(ctx, latest)
+	}
+	return ctx, func() {} // near enough already, and a second timer costs
+}
+
 // Config is what the chain needs to know.
 type Config struct {
 	Log       *slog.Logger
 	Protocol  string // for the log: grpc or rest
 	Domain    string // of the service's errors (AIP-193)
+	Methods   access.Methods
+	Tracing   *Interceptor // nil for none
+	Load      *Load        // shared by all chains of a process
 	Limits    Limits
+	Streams   *drain.Streams // shared, too
+	Tokens    Tokens         // nil if no method asks for one
 	Validator *Validator
 }
 
 // Chain lists the interceptors, outermost first. The order matters:
 //   - request_id is first, so that everything after it can log the id;
+//   - tracing is around logging, so that a call's log line has its trace id;
 //   - logging sees the code the caller sees, and the cause behind it;
 //   - errors translates whatever comes from inside, panics included;
 //   - recovery is inside errors and around everything that runs our code;
-//   - deadline starts the clock before validation spends time;
-//   - validation is last: the handler only ever sees valid requests.
+//   - load_shedding comes before anything that costs;
+//   - deadline starts the clock before verification and validation spend time;
+//   - authentication finds out who calls, authorization whether they may;
+//   - validation is last: strangers learn nothing from it, and the handler only
+//     ever sees valid requests.
 func Chain(cfg Config) []Interceptor {
-	return []Interceptor{
-		requestIDs(),
-		logging(cfg.Log, cfg.Protocol),
+	chain := []Interceptor{requestIDs()}
+	if cfg.Tracing != nil {
+		chain = append(chain, *cfg.Tracing)
+	}
+	return append(chain,
+		logging(cfg),
 		errorTranslation(cfg.Domain),
 		recovery(cfg.Log),
-		deadlines(cfg.Limits),
-		validation(cfg.Validator),
-	}
+		loadShedding(cfg.Methods, cfg.Load),
+		deadlines(cfg),
+		authentication(cfg.Methods, cfg.Tokens),
+		authorization(cfg.Methods),
+		validation(cfg),
+	)
 }
 
 // Options install the chain in a server.
@@ -61,12 +91,6 @@ func Options(all []Interceptor) []grpc.ServerOption {
 		unary[i], stream[i] = in.Unary, in.Stream
 	}
 	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(unary...), grpc.ChainStreamInterceptor(stream...)}
-}
-
-// infrastructure reports whether the method belongs to the server itself:
-// probes and reflection are neither logged nor validated.
-func infrastructure(method string) bool {
-	return strings.HasPrefix(method, "/grpc.health.") || strings.HasPrefix(method, "/grpc.reflection.")
 }
 
 // streamContext replaces a stream's context.
@@ -80,26 +104,29 @@ type streamContext struct {
 func (s *streamContext) Context() context.Context { return s.ctx }
 
 // deadlines gives a call without a deadline the default one and shortens one
-// that asks for more than the maximum.
-func deadlines(l Limits) Interceptor {
+// that asks for more than the maximum. A stream also learns when the process
+// drains, and is ended when the drain cannot wait any longer.
+func deadlines(cfg Config) Interceptor {
 	return Interceptor{
 		Name: "deadline",
 		Unary: func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			limit := l.UnaryMax
-			if _, ok := ctx.Deadline(); !ok {
-				limit = l.Unary
-			}
-			ctx, cancel := context.WithTimeout(ctx, limit)
+			ctx, cancel := cfg.Limits.unary(ctx)
 			defer cancel()
 			return next(ctx, req)
 		},
 		Stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			if infrastructure(info.FullMethod) {
+			if cfg.Methods.Find(info.FullMethod).Infrastructure {
 				return next(srv, ss)
 			}
-			ctx, cancel := context.WithTimeout(ss.Context(), l.Stream)
+			ctx, cancel := context.WithTimeout(ss.Context(), cfg.Limits.Stream)
 			defer cancel()
-			return next(srv, &streamContext{ServerStream: ss, ctx: ctx})
+			ctx, leave := cfg.Streams.Enter(ctx)
+			defer leave()
+			err := next(srv, &streamContext{ServerStream: ss, ctx: ctx})
+			if err != nil && errors.Is(context.Cause(ctx), drain.ErrCutOff) {
+				return drain.Reconnect()
+			}
+			return err
 		},
 	}
 }

@@ -6,27 +6,38 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/slipway-dev/slipway/platform/serve/internal/accesslog"
 	"github.com/slipway-dev/slipway/platform/serve/internal/problem"
 )
 
 // logging writes one line a call: method, code, duration and, where the caller
 // is told less than we know, the cause.
-func logging(log *slog.Logger, protocol string) Interceptor {
+// A call that came over REST is noted for the HTTP side instead, which writes
+// the line once it knows the answer's status.
+func logging(cfg Config) Interceptor {
+	log := cfg.Log
 	done := func(ctx context.Context, method string, start time.Time, err error) {
-		if infrastructure(method) {
+		if cfg.Methods.Find(method).Infrastructure {
 			return
 		}
 		code := status.Code(err)
-		level := levelOf(code)
+		if note := accesslog.From(ctx); note != nil {
+			call := accesslog.Call{Method: method, Code: code, Context: ctx}
+			if err != nil {
+				call.Cause = problem.Cause(err)
+			}
+			note.Set(call)
+			return
+		}
+		level := accesslog.LevelOf(code)
 		if !log.Enabled(ctx, level) {
 			return
 		}
 		attrs := make([]slog.Attr, 0, 5)
 		attrs = append(attrs,
-			slog.String("protocol", protocol), slog.String("method", method), slog.String("code", code.String()),
+			slog.String("protocol", cfg.Protocol), slog.String("method", method), slog.String("code", code.String()),
 			slog.Float64("duration_ms", float64(time.Since(start).Microseconds())/1000))
 		if err != nil {
 			attrs = append(attrs, slog.String("error", problem.Cause(err)))
@@ -47,18 +58,5 @@ func logging(log *slog.Logger, protocol string) Interceptor {
 			done(ss.Context(), info.FullMethod, start, err)
 			return err
 		},
-	}
-}
-
-// levelOf is ERROR for our own faults, WARN for what an operator may want to
-// know, INFO for the rest: a caller's mistake is not our problem.
-func levelOf(code codes.Code) slog.Level {
-	switch code {
-	case codes.Internal, codes.Unknown, codes.DataLoss:
-		return slog.LevelError
-	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted:
-		return slog.LevelWarn
-	default:
-		return slog.LevelInfo
 	}
 }

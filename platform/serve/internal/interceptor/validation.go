@@ -83,11 +83,12 @@ func (v *Validator) validate(m proto.Message) error {
 }
 
 // validation refuses requests that break the rules of their proto.
-func validation(v *Validator) Interceptor {
+func validation(cfg Config) Interceptor {
+	v := cfg.Validator
 	return Interceptor{
 		Name: "validation",
 		Unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			if m, ok := req.(proto.Message); ok && !infrastructure(info.FullMethod) {
+			if m, ok := req.(proto.Message); ok && !cfg.Methods.Find(info.FullMethod).Infrastructure {
 				if err := v.validate(m); err != nil {
 					return nil, err
 				}
@@ -95,7 +96,7 @@ func validation(v *Validator) Interceptor {
 			return next(ctx, req)
 		},
 		Stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			if infrastructure(info.FullMethod) {
+			if cfg.Methods.Find(info.FullMethod).Infrastructure {
 				return next(srv, ss)
 			}
 			return next(srv, &validatedStream{ServerStream: ss, validator: v})

@@ -19,8 +19,8 @@ import (
 	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
 )
 
-// codeOf is the gRPC code of each kind. The HTTP status follows from the code
-// (runtime.HTTPStatusFromCode), so this is the one table there is.
+// codeOf is the gRPC code of each kind. The HTTP status follows from the code,
+// so this is the one table there is; see HTTPStatus for the one exception.
 func codeOf(kind errs.Kind) codes.Code {
 	switch kind {
 	case errs.InvalidArgument:
@@ -37,7 +37,7 @@ func codeOf(kind errs.Kind) codes.Code {
 		return codes.PermissionDenied
 	case errs.Unauthenticated:
 		return codes.Unauthenticated
-	case errs.ResourceExhausted:
+	case errs.ResourceExhausted, errs.Overloaded:
 		return codes.ResourceExhausted
 	case errs.Unavailable:
 		return codes.Unavailable
@@ -143,6 +143,9 @@ func StatusOf(e *errs.Error, domain string) *status.Status {
 	message := e.Message
 	if message == "" {
 		message = e.Kind.String()
+	}
+	if e.Kind == errs.Overloaded {
+		e = e.With(overloadedKey, "true")
 	}
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: domain, Metadata: maps.Clone(e.Metadata)}}
 	if len(e.Fields) > 0 {

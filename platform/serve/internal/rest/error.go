@@ -8,7 +8,6 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -28,7 +27,7 @@ func (h *failures) fromGateway(ctx context.Context, _ *runtime.ServeMux, _ runti
 	st := status.Convert(err)
 	switch {
 	case x.reached.Load():
-		h.write(w, runtime.HTTPStatusFromCode(st.Code()), problem.WithInfo(st, h.domain))
+		h.write(w, problem.HTTPStatus(st), problem.WithInfo(st, h.domain))
 	case x.tooLarge.Load():
 		h.tooLarge(w, x.limit)
 	case x.slow.Load():
@@ -70,8 +69,8 @@ func (h *failures) write(w http.ResponseWriter, code int, st *status.Status) {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("X-Content-Type-Options", "nosniff")
-	if st.Code() == codes.Unauthenticated {
-		header.Set("WWW-Authenticate", "Bearer")
+	if challenge := problem.Challenge(st); challenge != "" {
+		header.Set("WWW-Authenticate", challenge)
 	}
 	for _, d := range st.Details() {
 		if retry, ok := d.(*errdetails.RetryInfo); ok {

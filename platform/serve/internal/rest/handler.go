@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/slipway-dev/slipway/platform/serve/errs"
+	"github.com/slipway-dev/slipway/platform/serve/internal/accesslog"
 	"github.com/slipway-dev/slipway/platform/serve/internal/probe"
 	"github.com/slipway-dev/slipway/platform/serve/internal/problem"
 	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
@@ -87,15 +88,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveAPI gives the request its id and its limits, and logs it if it ends
-// before it reaches a gRPC method.
+// serveAPI gives the request its id and its limits, and logs it.
 func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := requestid.Or(r.Header.Get(requestid.Header))
 	r.Header.Set(requestid.Header, id) // the gateway passes it on
 	w.Header().Set(requestid.Header, id)
 	x := &exchange{limit: h.BodyLimit}
-	ctx := context.WithValue(requestid.With(r.Context(), id), exchangeContext{}, x)
+	ctx, note := accesslog.With(context.WithValue(requestid.With(r.Context(), id), exchangeContext{}, x))
 	r = r.WithContext(ctx)
 	out := &statusRecorder{ResponseWriter: w}
 	defer func() {
@@ -105,11 +105,7 @@ func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 				h.errors.write(out, http.StatusInternalServerError, status.New(codes.Internal, problem.Scrubbed))
 			}
 		}
-		if !x.reached.Load() {
-			h.Log.LogAttrs(ctx, slog.LevelInfo, "request",
-				slog.String("protocol", "rest"), slog.String("method", r.Method), slog.String("path", r.URL.Path),
-				slog.Int("status", out.code), slog.Float64("duration_ms", float64(time.Since(start).Microseconds())/1000))
-		}
+		note.Log(ctx, h.Log, r, out.code, time.Since(start))
 	}()
 	if h.admit(out, r, x) {
 		h.API.ServeHTTP(out, r)

@@ -1,0 +1,81 @@
+// Package accesslog brings what the gRPC side knows of a call to the HTTP side
+// it came from, so that one request is one line in the log.
+package accesslog
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Note is where the gRPC side leaves what it says of a call. A stream's handler
+// may still be at it when the HTTP side has given up.
+type Note struct {
+	call atomic.Pointer[Call]
+}
+
+// Call is how a call went.
+type Call struct {
+	Method  string
+	Code    codes.Code
+	Cause   string          // of a failure, as the log may know it
+	Context context.Context //nolint:containedctx // which knows the trace, for the log line alone
+}
+
+// Set leaves the call.
+func (n *Note) Set(c Call) { n.call.Store(&c) }
+
+type contextKey struct{}
+
+// With gives the context a note to be written.
+func With(ctx context.Context) (context.Context, *Note) {
+	n := &Note{}
+	return context.WithValue(ctx, contextKey{}, n), n
+}
+
+// From is the note to write, nil if nobody wants one.
+func From(ctx context.Context) *Note {
+	n, _ := ctx.Value(contextKey{}).(*Note)
+	return n
+}
+
+// Log writes the line of an HTTP request: how it came, how it was answered, and
+// what the gRPC side has noted.
+func (n *Note) Log(ctx context.Context, log *slog.Logger, r *http.Request, httpStatus int, took time.Duration) {
+	level := slog.LevelInfo
+	call := n.call.Load()
+	if call != nil {
+		ctx, level = call.Context, LevelOf(call.Code)
+	}
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs, slog.String("protocol", "rest"),
+		slog.String("http_method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", httpStatus))
+	if call != nil {
+		attrs = append(attrs, slog.String("method", call.Method), slog.String("code", call.Code.String()))
+	}
+	attrs = append(attrs, slog.Float64("duration_ms", float64(took.Microseconds())/1000))
+	if call != nil && call.Cause != "" {
+		attrs = append(attrs, slog.String("error", call.Cause))
+	}
+	log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// LevelOf is ERROR for our own faults, WARN for what an operator may want to
+// know, INFO for the rest: a caller's mistake is not our problem.
+func LevelOf(code codes.Code) slog.Level {
+	switch code {
+	case codes.Internal, codes.Unknown, codes.DataLoss:
+		return slog.LevelError
+	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}
