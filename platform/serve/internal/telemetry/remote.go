@@ -2,7 +2,10 @@ package telemetry
 
 import (
 	"context"
+	"encoding/binary"
+	"math/rand/v2"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/contrib/propagators/aws/xray"
 	"go.opentelemetry.io/otel/propagation"
@@ -28,29 +31,43 @@ const (
 //
 // A parent is in the context that is returned, and root is then zero.
 func (t *Telemetry) remote(ctx context.Context) (_ context.Context, root trace.TraceID) {
-	ctx = t.baggage(ctx)
-	if len(metadata.ValueFromIncomingContext(ctx, keyTraceparent)) > 0 {
+	if first(ctx, keyBaggage) != "" {
+		ctx = propagation.Baggage{}.Extract(ctx, incoming{ctx})
+	}
+	if first(ctx, keyTraceparent) != "" {
 		if found := (propagation.TraceContext{}).Extract(ctx, incoming{ctx}); trace.SpanContextFromContext(found).IsValid() {
 			return found, trace.TraceID{}
 		}
 	}
-	if header := (incoming{ctx}).Get(keyAmazon); header != "" {
-		if found := (xray.Propagator{}).Extract(ctx, incoming{ctx}); trace.SpanContextFromContext(found).IsValid() {
-			return found, trace.TraceID{}
+	if header := first(ctx, keyAmazon); header != "" {
+		if strings.Contains(header, "Parent=") {
+			if found := (xray.Propagator{}).Extract(ctx, incoming{ctx}); trace.SpanContextFromContext(found).IsValid() {
+				return found, trace.TraceID{}
+			}
 		}
 		if id := loadBalancerRoot(header); id.IsValid() {
 			return ctx, id
 		}
 	}
-	root, _ = t.ids.IDGenerator.NewIDs(ctx)
-	return ctx, root
+	return ctx, newTraceID()
 }
 
-func (t *Telemetry) baggage(ctx context.Context) context.Context {
-	if len(metadata.ValueFromIncomingContext(ctx, keyBaggage)) == 0 {
-		return ctx
+// newTraceID is an id in X-Ray's form: the time in seconds, then 96 random bits.
+// It is what xray.IDGenerator makes, but without allocating, as it is made for
+// every request, sampled or not.
+func newTraceID() (id trace.TraceID) {
+	binary.BigEndian.PutUint32(id[:4], uint32(time.Now().Unix())) //nolint:gosec // X-Ray's form ends in 2106
+	binary.BigEndian.PutUint32(id[4:8], rand.Uint32())            //nolint:gosec // ids need no secrecy
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64())             //nolint:gosec // ids need no secrecy
+	return id
+}
+
+// first is the first value of a key of the request's metadata.
+func first(ctx context.Context, key string) string {
+	if values := metadata.ValueFromIncomingContext(ctx, key); len(values) > 0 {
+		return values[0]
 	}
-	return propagation.Baggage{}.Extract(ctx, incoming{ctx})
+	return ""
 }
 
 // loadBalancerRoot is the trace id of the field Root=1-8hex-24hex, zero if there
@@ -79,12 +96,7 @@ type incoming struct{ ctx context.Context } //nolint:containedctx // a carrier, 
 var _ propagation.TextMapCarrier = incoming{}
 
 // Get is the first value of the key.
-func (c incoming) Get(key string) string {
-	if values := metadata.ValueFromIncomingContext(c.ctx, strings.ToLower(key)); len(values) > 0 {
-		return values[0]
-	}
-	return ""
-}
+func (c incoming) Get(key string) string { return first(c.ctx, strings.ToLower(key)) }
 
 // Set does nothing: a request is read only.
 func (incoming) Set(string, string) {}

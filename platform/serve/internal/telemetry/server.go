@@ -79,10 +79,13 @@ func (s *Server) start(ctx context.Context, fullMethod string) (context.Context,
 	ctx, root := t.remote(ctx)
 	parent := trace.SpanContextFromContext(ctx)
 	if !t.sampled(parent, root) {
-		if root.IsValid() {
+		switch {
+		case root.IsValid():
 			ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
 				TraceID: root, SpanID: t.ids.NewSpanID(ctx, root),
 			}))
+		case parent.IsSampled(): // the sampler does not follow callers
+			ctx = trace.ContextWithRemoteSpanContext(ctx, parent.WithTraceFlags(parent.TraceFlags().WithSampled(false)))
 		}
 		return ctx, nil
 	}
