@@ -42,6 +42,9 @@ type Config struct {
 
 	// ApplicationName is what pg_stat_activity shows; the runtime sets it.
 	ApplicationName string
+
+	// Tracer sees every statement, nil for none; the runtime sets it.
+	Tracer pgx.QueryTracer
 }
 
 // Defaults is the configuration for the URL with every limit at its default, for
@@ -196,6 +199,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	p.MaxConnLifetimeJitter = c.MaxConnLifetime / 10
 	p.MaxConnIdleTime = c.MaxConnIdleTime
 	p.ConnConfig.ConnectTimeout = c.ConnectTimeout
+	p.ConnConfig.Tracer = c.Tracer
 	params := p.ConnConfig.RuntimeParams
 	params["statement_timeout"] = milliseconds(c.StatementTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(c.IdleInTransaction)
