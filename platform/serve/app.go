@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-dev/slipway/platform/serve/internal/interceptor"
 	"github.com/slipway-dev/slipway/platform/serve/internal/probe"
 	"github.com/slipway-dev/slipway/platform/serve/internal/rest"
+	"github.com/slipway-dev/slipway/platform/serve/internal/telemetry"
 	"github.com/slipway-dev/slipway/platform/serve/internal/token"
 )
 
@@ -46,6 +47,9 @@ type App struct {
 	http     *http.Server
 	inspect  *http.Server // the internal port
 	fresh    *drain.Conns
+
+	telemetry *telemetry.Telemetry // nil if nothing is traced
+	deadline  time.Time            // of the drain, once it has begun
 }
 
 // Listeners are the ports an App serves on; Internal may be nil.
@@ -67,7 +71,7 @@ func Complete(ctx context.Context, svc Service, environ map[string]string, logs 
 	a := &App{
 		cfg: cfg, log: newLogger(logs, cfg), validator: interceptor.NewValidator(), fresh: drain.NewConns(), streams: drain.NewStreams(),
 		load:     interceptor.NewLoad(cfg.MaxConcurrentRequests, cfg.MaxConcurrentStreams),
-		settings: describe(&cfg, &cfg.Outbound, &cfg.Database, svc.Config),
+		settings: describe(&cfg, &cfg.Outbound, &cfg.Telemetry, &cfg.Database, svc.Config),
 	}
 	if err := a.complete(ctx, svc, environ); err != nil {
 		a.close(ctx)
@@ -80,6 +84,9 @@ func Complete(ctx context.Context, svc Service, environ map[string]string, logs 
 func (a *App) complete(ctx context.Context, svc Service, environ map[string]string) error {
 	b := &Builder{log: a.log, outward: outward{cfg: a.cfg, environ: environ, hasJobs: svc.Jobs}}
 	a.builder = b
+	if err := a.completeTelemetry(ctx); err != nil {
+		return err
+	}
 	if svc.Migrations != nil {
 		pool, err := database.Open(ctx, a.cfg.Database)
 		if err != nil {
@@ -96,18 +103,23 @@ func (a *App) complete(ctx context.Context, svc Service, environ map[string]stri
 		return err
 	}
 	a.ready = probe.NewReadiness(b.checks, a.log)
-	a.buildGRPC(domainOf(svc))
-	return a.buildHTTP(ctx, svc)
+	chain := a.buildGRPC(domainOf(svc))
+	if err := a.buildHTTP(ctx, svc); err != nil {
+		return err
+	}
+	a.buildInspect(chain)
+	return nil
 }
 
 // buildGRPC makes the gRPC server and the gateway's own way to its methods, so
-// that REST requests are answered while the server already says goodbye.
-func (a *App) buildGRPC(domain string) {
+// that REST requests are answered while the server already says goodbye. It
+// returns the interceptors of the latter.
+func (a *App) buildGRPC(domain string) []interceptor.Interceptor {
 	limits := interceptor.Limits{Unary: a.cfg.RequestTimeout, UnaryMax: a.cfg.RequestTimeoutMax, Stream: a.cfg.StreamTimeout}
 	chain := func(protocol string) []interceptor.Interceptor {
 		cfg := interceptor.Config{
 			Log: a.log, Protocol: protocol, Domain: domain, Methods: a.methods, Validator: a.validator,
-			Load: a.load, Limits: limits, Streams: a.streams,
+			Load: a.load, Limits: limits, Streams: a.streams, Tracing: a.tracing(protocol),
 		}
 		if a.tokens != nil {
 			cfg.Tokens = a.tokens
@@ -137,6 +149,7 @@ func (a *App) buildGRPC(domain string) {
 	}
 	healthpb.RegisterHealthServer(a.public, probe.NewHealth(a.ready, a.builder.services(), a.streams.Stopping()))
 	reflection.Register(a.public)
+	return overREST
 }
 
 // domainOf names who defines the reasons of a service's errors (AIP-193): a name
@@ -181,4 +194,5 @@ func (a *App) close(ctx context.Context) {
 	if a.pool != nil {
 		a.pool.Close()
 	}
+	a.closeTelemetry(ctx)
 }

@@ -5,11 +5,13 @@ import (
 	"io"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
 )
 
 // newLogger writes one JSON object a line; records logged with a request's
-// context carry its id.
+// context carry its id and those of its trace.
 func newLogger(w io.Writer, cfg Config) *slog.Logger {
 	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.LogLevel})
 	return slog.New(contextHandler{handler}).With(
@@ -19,8 +21,11 @@ func newLogger(w io.Writer, cfg Config) *slog.Logger {
 // contextHandler adds what the context knows to each record.
 type contextHandler struct{ slog.Handler }
 
-// Handle adds the request id.
+// Handle adds the ids of the request, its trace and its span.
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		r.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	}
 	if id := requestid.From(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
 	}

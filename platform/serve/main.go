@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
+	"github.com/slipway-dev/slipway/platform/serve/internal/inspect"
 	"github.com/slipway-dev/slipway/platform/serve/jobs"
 )
 
@@ -62,6 +62,7 @@ const usage = `usage: %s [command]
 commands:
   serve        run the service (the default)
   migrate      bring the database to the newest version
+  check        look for data that breaks an invariant; exit 0 if all hold
   healthcheck  ask the running service's /healthz; exit 0 if it is ready
   version      print version, commit and Go version
 `
@@ -80,6 +81,8 @@ func (c Command) Run(ctx context.Context, svc Service) int {
 		err = c.serve(ctx, svc)
 	case name == "migrate":
 		err = c.migrate(ctx, svc)
+	case name == "check":
+		err = c.check(ctx, svc)
 	case name == "healthcheck":
 		err = c.healthcheck(ctx, svc)
 	case name == "version":
@@ -223,16 +226,9 @@ func (c Command) version(svc Service) error {
 		Go      string `json:"go"`
 		OS      string `json:"os"`
 		Arch    string `json:"arch"`
-	}{svc.Name, c.environ()["SERVICE_VERSION"], "", runtime.Version(), runtime.GOOS, runtime.GOARCH}
+	}{svc.Name, c.environ()["SERVICE_VERSION"], inspect.BuildOf("", "").Commit, runtime.Version(), runtime.GOOS, runtime.GOARCH}
 	if out.Version == "" {
 		out.Version = "dev"
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				out.Commit = s.Value
-			}
-		}
 	}
 	return json.NewEncoder(c.Stdout).Encode(out) //nolint:wrapcheck // a write to stdout
 }

@@ -59,10 +59,15 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 	g, failed := errgroup.WithContext(background)
 	work, stopWork := context.WithCancel(background)
 	defer stopWork()
+	fetch, stopFetch := context.WithCancel(background) // jobs end first: they may take all of the drain
+	defer stopFetch()
 
 	bounded := func(l net.Listener) net.Listener { return a.fresh.Listen(drain.Limit(l, a.cfg.MaxConnections)) }
 	g.Go(func() error { return drain.Served("gRPC", a.public.Serve(bounded(l.GRPC))) })
 	g.Go(func() error { return drain.Served("HTTP", a.http.Serve(bounded(l.HTTP))) })
+	if l.Internal != nil {
+		g.Go(func() error { return drain.Served("internal port", a.inspect.Serve(l.Internal)) })
+	}
 	if a.keys != nil {
 		g.Go(func() error { a.keys.Refresh(work); return nil })
 	}
@@ -74,6 +79,7 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 			return nil
 		})
 	}
+	g.Go(func() error { return a.builder.outward.work(fetch) })
 	g.Go(func() error { a.ready.Report(work); a.validator.Warm(work, a.builder.services()); return nil })
 	g.Go(func() error {
 		delay := a.cfg.DrainDelay
@@ -83,10 +89,14 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 			delay = 0
 		}
 		defer stopWork()
-		return a.drain(background, delay)
+		// The drain can be looked at, so what is for that ends last.
+		return errors.Join(a.drain(background, delay), a.inspect.Close())
 	})
-	a.log.LogAttrs(ctx, slog.LevelInfo, "serving",
-		slog.String("http", l.HTTP.Addr().String()), slog.String("grpc", l.GRPC.Addr().String()))
+	addresses := []slog.Attr{slog.String("http", l.HTTP.Addr().String()), slog.String("grpc", l.GRPC.Addr().String())}
+	if l.Internal != nil {
+		addresses = append(addresses, slog.String("internal", l.Internal.Addr().String()))
+	}
+	a.log.LogAttrs(ctx, slog.LevelInfo, "serving", addresses...)
 	err := g.Wait()
 	if err != nil {
 		a.log.LogAttrs(background, slog.LevelError, "stopped", slog.Any("error", err))
@@ -101,6 +111,7 @@ func (a *App) drain(ctx context.Context, delay time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.ShutdownTimeout)
 	defer cancel()
 	start := time.Now()
+	a.deadline = start.Add(a.cfg.ShutdownTimeout)
 	a.ready.Drain()
 	a.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("delay", delay))
 	if delay > 0 {
