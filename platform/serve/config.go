@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
 	"github.com/slipway-dev/slipway/platform/serve/internal/outbound"
+	"github.com/slipway-dev/slipway/platform/serve/internal/telemetry"
 )
 
 // Config is the runtime's configuration; README.md explains each variable.
@@ -69,8 +70,9 @@ type Config struct {
 	DrainDelay      time.Duration `env:"DRAIN_DELAY"      envDefault:"2s"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s"`
 
-	// Outbound is for calls to other services.
-	Outbound outbound.Config
+	// Outbound is for calls to other services, Telemetry for traces.
+	Outbound  outbound.Config
+	Telemetry telemetry.Config
 
 	// Database is decoded only for a service with migrations.
 	Database database.Config
@@ -93,7 +95,7 @@ func (e *ConfigError) Error() string {
 func decode(svc Service, environ map[string]string) (Config, error) {
 	var cfg Config
 	var problems []string
-	targets := []any{&cfg, &cfg.Outbound}
+	targets := []any{&cfg, &cfg.Outbound, &cfg.Telemetry}
 	if svc.Migrations != nil {
 		targets = append(targets, &cfg.Database)
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/slipway-dev/slipway/platform/serve/internal/telemetry"
 )
 
 // Client inserts jobs (InsertTx and its relatives) and works them while it runs.
@@ -27,8 +29,9 @@ type Client struct {
 
 // Runtime is what the process gives the jobs; Builder.Jobs fills it in.
 type Runtime struct {
-	Pool *pgxpool.Pool
-	Log  *slog.Logger
+	Pool      *pgxpool.Pool
+	Log       *slog.Logger
+	Telemetry *telemetry.Telemetry // nil traces nothing
 }
 
 const (
@@ -60,10 +63,11 @@ func New(rt Runtime, cfg Config) (*Client, error) {
 	return &Client{Client: inner, log: log}, nil
 }
 
-// Run works jobs until ctx ends; then it fetches no more, waits for the running
-// ones up to budget, and cancels those that are left: they are tried again, here
-// or elsewhere.
-func (c *Client) Run(ctx context.Context, budget time.Duration) error {
+// Run works jobs until ctx ends. Then it fetches no more, and waits for the
+// running ones up to the time soft; it cancels those that are left, which are
+// tried again here or elsewhere, and waits up to the time hard for them to return.
+// While the database is away it tries to start again and again.
+func (c *Client) Run(ctx context.Context, soft, hard time.Duration) error {
 	background := context.WithoutCancel(ctx)
 	for {
 		err := c.Start(background)
@@ -80,14 +84,15 @@ func (c *Client) Run(ctx context.Context, budget time.Duration) error {
 		}
 	}
 	<-ctx.Done()
-	soft, cancel := context.WithTimeout(background, budget)
+	wait, cancel := context.WithTimeout(background, soft)
 	defer cancel()
-	if err := c.Stop(soft); err == nil {
+	if err := c.Stop(wait); err == nil {
 		return nil
 	}
-	hard, cancel := context.WithTimeout(background, budget)
+	c.log.LogAttrs(ctx, slog.LevelWarn, "jobs are cancelled: they did not end within the drain")
+	wait, cancel = context.WithTimeout(background, hard)
 	defer cancel()
-	if err := c.StopAndCancel(hard); err != nil {
+	if err := c.StopAndCancel(wait); err != nil {
 		return fmt.Errorf("stop jobs: %w", err)
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/slipway-dev/slipway/platform/serve/internal/telemetry"
 )
 
 // Config is what all of a service's connections share. Its env tags name the
@@ -38,6 +40,8 @@ type Target struct {
 	Address string   // host:port
 	Scopes  []string // of the tokens; none means calls without a token
 	Log     *slog.Logger
+
+	Telemetry *telemetry.Telemetry // nil traces nothing
 }
 
 // Variable names the environment variable with the callee's address.

@@ -44,6 +44,15 @@ func exchangeOf(ctx context.Context) *exchange {
 	return &exchange{}
 }
 
+// MethodOf is the method of the HTTP request that ctx belongs to, empty before
+// it has a route.
+func MethodOf(ctx context.Context) string {
+	if r := exchangeOf(ctx).request; r != nil {
+		return r.Method
+	}
+	return ""
+}
+
 // Config is what the HTTP side consists of.
 type Config struct {
 	Domain      string           // of the errors (AIP-193)
