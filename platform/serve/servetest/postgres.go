@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,10 @@ import (
 // databaseURLVariable names a server to use in place of one started here. The
 // user in the URL must be allowed to create databases.
 const databaseURLVariable = "SLIPWAY_TEST_DATABASE_URL"
+
+// migrateVariable names a service's binary that brings each fresh database to
+// its schema, so that the tests of an earlier release are run on a later one.
+const migrateVariable = "SLIPWAY_TEST_MIGRATE"
 
 const databaseTimeout = 30 * time.Second
 
@@ -86,6 +91,13 @@ func Postgres(tb testing.TB) string {
 		tb.Fatalf("parse %s: not a URL", databaseURLVariable)
 	}
 	u.Path = "/" + name
+	if binary := os.Getenv(migrateVariable); binary != "" {
+		cmd := exec.CommandContext(tb.Context(), binary, "migrate")
+		cmd.Env = append(os.Environ(), "DATABASE_URL="+u.String())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			tb.Fatalf("bring test database to the schema of %s: %v\n%s", binary, err, out)
+		}
+	}
 	return u.String()
 }
 
