@@ -1,4 +1,5 @@
-// Package wire is the server side of AWS's JSON protocol (awsJson1.1): it turns
+// Package wire is the server side of AWS's JSON protocol (awsJson1.1), and of
+// the CBOR protocol that CloudWatch's newer clients speak: it turns
 // POST requests into calls of Go functions over aws-sdk-go-v2's own input and
 // output types, and their errors into what AWS's clients expect. It knows no
 // service; the packages beside it describe theirs with API.
@@ -40,7 +41,33 @@ type API struct {
 
 // Operation is one operation of an API. Op makes one.
 type Operation struct {
-	invoke func(ctx context.Context, body []byte, names Case) ([]byte, error)
+	invoke func(ctx context.Context, body []byte, codec codec) ([]byte, error)
+}
+
+// codec is how one request is spelled.
+type codec struct {
+	names Case
+	cbor  bool
+}
+
+func (c codec) unmarshal(body []byte, v any) error {
+	if c.cbor {
+		var err error
+		if body, err = fromCBOR(body); err != nil {
+			return err
+		}
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	return Unmarshal(body, v, c.names)
+}
+
+func (c codec) marshal(v any) ([]byte, error) {
+	if c.cbor {
+		return MarshalCBOR(v, c.names)
+	}
+	return Marshal(v, c.names)
 }
 
 // Op makes an operation of a function over an SDK input and output type.
@@ -50,20 +77,18 @@ type Operation struct {
 // anything else becomes InternalFailure and is logged. A nil output is sent
 // as an empty object.
 func Op[I, O any](fn func(context.Context, *I) (*O, error)) Operation {
-	return Operation{invoke: func(ctx context.Context, body []byte, names Case) ([]byte, error) {
+	return Operation{invoke: func(ctx context.Context, body []byte, codec codec) ([]byte, error) {
 		in := new(I)
-		if len(body) > 0 {
-			if err := Unmarshal(body, in, names); err != nil {
-				return nil, &smithy.GenericAPIError{Code: "SerializationException", Message: err.Error(), Fault: smithy.FaultClient}
-			}
+		if err := codec.unmarshal(body, in); err != nil {
+			return nil, &smithy.GenericAPIError{Code: "SerializationException", Message: err.Error(), Fault: smithy.FaultClient}
 		}
 		out, err := fn(ctx, in)
 		if err != nil {
 			return nil, err
 		}
 		if out == nil {
-			return []byte("{}"), nil
+			return codec.marshal(struct{}{})
 		}
-		return Marshal(out, names)
+		return codec.marshal(out)
 	}}
 }

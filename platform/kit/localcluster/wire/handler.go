@@ -105,6 +105,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"error", answer.code, "took", h.clock.Since(start))
 	}()
 	answer.target = r.Header.Get("X-Amz-Target")
+	if _, name, ok := rpcPath(r); ok {
+		answer.cbor, answer.target = true, name
+	}
 	body, err := h.serve(w, r)
 	if err == nil {
 		answer.succeed(body)
@@ -129,7 +132,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 			fmt.Sprintf("host %q is not this machine's loopback address", r.Host))
 	}
 	own, hasPath := h.paths[r.URL.Path]
-	if r.Method != http.MethodPost || r.URL.Path != "/" && !hasPath {
+	rpcTarget, rpcName, isRPC := rpcPath(r)
+	if r.Method != http.MethodPost || r.URL.Path != "/" && !hasPath && !isRPC {
 		return nil, refusal(http.StatusNotFound, "UnknownOperationException", "requests are POST /")
 	}
 	scope, err := signedService(r.Header.Get("Authorization"))
@@ -141,6 +145,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 			"the local cluster does not serve "+scope)
 	}
 	target, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if isRPC {
+		target, name = rpcTarget, rpcName
+	}
 	api, served := h.apis[target]
 	if hasPath {
 		api, name, served = own.api, own.name, true
@@ -157,7 +164,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	return operation.invoke(r.Context(), body, api.Names)
+	return operation.invoke(r.Context(), body, codec{names: api.Names, cbor: isRPC})
 }
 
 func unknown(scope, name string) error {

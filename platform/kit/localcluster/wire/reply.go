@@ -41,13 +41,24 @@ type reply struct {
 	target string
 	status int
 	code   string
+	cbor   bool
 }
 
-func (a *reply) succeed(body []byte) { a.send(http.StatusOK, "application/x-amz-json-1.1", body) }
+func (a *reply) succeed(body []byte) {
+	if a.cbor {
+		a.send(http.StatusOK, cborMedia, body)
+		return
+	}
+	a.send(http.StatusOK, "application/x-amz-json-1.1", body)
+}
 
 func (a *reply) fail(err error) {
 	code, status := classify(err)
 	a.code = code
+	if a.cbor {
+		a.send(status, cborMedia, errorCBOR(code, err))
+		return
+	}
 	a.w.Header().Set("X-Amzn-Errortype", code)
 	a.send(status, "application/x-amz-json-1.1", errorBody(code, err))
 }
@@ -76,6 +87,9 @@ func (a *reply) send(status int, contentType string, body []byte) {
 	}
 	a.status = status
 	header := a.w.Header()
+	if a.cbor {
+		header.Set("Smithy-Protocol", "rpc-v2-cbor")
+	}
 	header.Set("Content-Type", contentType)
 	header.Set("X-Amzn-Requestid", a.id)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
