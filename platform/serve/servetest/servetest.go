@@ -23,6 +23,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/serve"
 	"github.com/slipway-dev/slipway/platform/serve/database"
+	"github.com/slipway-dev/slipway/platform/serve/jobs"
 )
 
 // Server is a running service.
@@ -77,6 +78,9 @@ func Start(tb testing.TB, svc serve.Service, options ...Options) *Server {
 	if svc.Migrations != nil {
 		if s.Database == "" {
 			s.Database = Postgres(tb)
+			if svc.Jobs {
+				migrateJobs(tb, s.Database)
+			}
 			migrate(tb, s.Database, svc.Migrations)
 		}
 		environ["DATABASE_URL"] = s.Database
@@ -197,6 +201,18 @@ func migrate(tb testing.TB, url string, migrations fs.FS) {
 	tb.Helper()
 	if _, _, err := database.Migrate(tb.Context(), database.Defaults(url), migrations); err != nil {
 		tb.Fatalf("migrate test database: %v", err)
+	}
+}
+
+func migrateJobs(tb testing.TB, url string) {
+	tb.Helper()
+	pool, err := database.Open(tb.Context(), database.Defaults(url))
+	if err != nil {
+		tb.Fatalf("migrate jobs of test database: %v", err)
+	}
+	defer pool.Close()
+	if _, err := jobs.Migrate(tb.Context(), pool); err != nil {
+		tb.Fatalf("migrate jobs of test database: %v", err)
 	}
 }
 
