@@ -219,6 +219,7 @@ func (c *Cluster) arguments(build string) []string {
 		"-gateway-port", strconv.Itoa(c.env.Ports.Gateway),
 		"-endpoint-port", strconv.Itoa(c.env.Ports.AWS),
 		"-postgres-port", strconv.Itoa(c.env.Ports.Postgres),
+		"-mesh-port", strconv.Itoa(c.env.Ports.Mesh),
 		"-tracing-ratio", strconv.FormatFloat(c.env.Tracing.Ratio, 'g', -1, 64),
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/ecr"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
 )
 
 // targets is the gateway as the scheduler sees it.
@@ -38,24 +37,6 @@ func (t targets) Share(rule string, percent map[string]float64) error {
 
 // gatewayBucket holds target groups and rules.
 const gatewayBucket = "gateway"
-
-// gatewayStore is the cluster's state as the gateway sees it.
-type gatewayStore struct{ state *state.Store }
-
-// Put keeps a record.
-func (s gatewayStore) Put(key string, v any) error {
-	return s.state.Update(func(tx *state.Tx) error { return tx.Put(gatewayBucket, key, v) })
-}
-
-// Delete drops a record.
-func (s gatewayStore) Delete(key string) error {
-	return s.state.Update(func(tx *state.Tx) error { return tx.Delete(gatewayBucket, key) })
-}
-
-// List reads records in key order.
-func (s gatewayStore) List(prefix string, fn func(key string, raw []byte) error) error {
-	return s.state.View(func(tx *state.Tx) error { return tx.List(gatewayBucket, prefix, fn) })
-}
 
 // registryUser is the user name of every login to the registry, as in ECR.
 const registryUser = "AWS"

@@ -14,7 +14,9 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/ecr"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/ecsapi"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/logs"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/mesh"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/metadata"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/parameters"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
@@ -37,6 +39,8 @@ type parts struct {
 	gateway   *gateway.Gateway
 	runtime   *process.Runtime
 	scheduler *scheduler.Scheduler
+	issuer    *issuer.Issuer
+	mesh      *mesh.Mesh
 	handler   http.Handler
 }
 
@@ -101,6 +105,9 @@ func (c *cluster) assemble(database *postgres.Server) (*parts, error) {
 	if err := c.joinScheduler(p, stores); err != nil {
 		return nil, err
 	}
+	if err := c.joinServices(p, stores); err != nil {
+		return nil, err
+	}
 	p.handler, err = c.routes(p, stores)
 	return p, err
 }
@@ -142,7 +149,7 @@ func (c *cluster) openStores() (*stores, error) {
 // joinScheduler makes gateway, runtime and scheduler, which call one another.
 func (c *cluster) joinScheduler(p *parts, s *stores) (err error) {
 	p.gateway, err = gateway.New(gateway.Config{
-		Clock: c.clock, Logger: c.cfg.Logger, Store: gatewayStore{c.state},
+		Clock: c.clock, Logger: c.cfg.Logger, Store: bucket{c.state, gatewayBucket},
 		Tracing:        gateway.Tracing{Ratio: c.cfg.TracingRatio, Record: p.traces.gateway.Record},
 		OnHealthChange: func(group, id string, _ gateway.TargetHealth) { p.scheduler.TargetChanged(group, id) },
 	})
@@ -189,7 +196,10 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 		return nil, fmt.Errorf("serve the AWS protocols: %w", err)
 	}
 	tasks := metadata.New(p.scheduler)
-	administration := admin.NewHandler(admin.Config{Info: p.info, Gateway: p.gateway, Databases: p.database, Logger: c.cfg.Logger})
+	administration := admin.NewHandler(admin.Config{
+		Info: p.info, Gateway: p.gateway, Databases: p.database, Mesh: p.mesh, Issuer: p.issuer, Logger: c.cfg.Logger,
+	})
+	tokens := p.issuer.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
@@ -198,6 +208,8 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 			p.traces.receiver.ServeHTTP(w, r)
 		case strings.HasPrefix(path, "/v4/"):
 			tasks.ServeHTTP(w, r)
+		case strings.HasPrefix(path, issuer.Prefix+"/"):
+			tokens.ServeHTTP(w, r)
 		case strings.HasPrefix(path, admin.Prefix):
 			administration.ServeHTTP(w, r)
 		default:
@@ -207,9 +219,10 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 }
 
 // close ends the parts in the order in which they need one another: tasks may
-// log and use the database to their end.
+// log, call each other and use the database to their end.
 func (p *parts) close(ctx context.Context) error {
 	err := p.runtime.Close(ctx)
+	err = errors.Join(err, p.mesh.Close(ctx))
 	p.gateway.Close()
 	return errors.Join(err, p.traces.close(), p.logs.Close(), p.database.Stop(context.WithoutCancel(ctx)))
 }

@@ -34,6 +34,9 @@ type Config struct {
 	// GatewayPort, EndpointPort and PostgresPort are on 127.0.0.1; 0 takes a
 	// free one.
 	GatewayPort, EndpointPort, PostgresPort int
+	// MeshPort is the first port that a service may be given to reach another;
+	// 0 takes 30000.
+	MeshPort int
 	// TracingRatio is the share of requests of which the gateway reports a span,
 	// 0 to 1.
 	TracingRatio float64

@@ -14,5 +14,6 @@ func (c *Config) Flags(set *flag.FlagSet) {
 	set.IntVar(&c.EndpointPort, "endpoint-port", 4510, "port of the AWS protocols and the registry")
 	set.IntVar(&c.PostgresPort, "postgres-port", 54510, "port of PostgreSQL")
 	set.Float64Var(&c.TracingRatio, "tracing-ratio", 1, "share of requests that the gateway traces, 0 to 1")
+	set.IntVar(&c.MeshPort, "mesh-port", 0, "first port of the ways between services; 0 takes 30000")
 	set.StringVar(&c.Build, "build", "", "identity of this program, for status")
 }

@@ -22,7 +22,7 @@ var reserved = map[string]string{
 	"INTERNAL_PORT":    "the platform sets it",
 	"AUTH_ISSUER":      fromAuth, "AUTH_AUDIENCE": fromAuth, "AUTH_JWKS_URL": fromAuth, "AUTH_JWKS": fromAuth, "AUTH_TOKEN_URL": fromAuth,
 	"AUTH_CLIENT_ID": "it comes from calls", "AUTH_CLIENT_SECRET": "it comes from calls",
-	"OTEL_EXPORTER_OTLP_ENDPOINT": "the platform sets it", "OTEL_RESOURCE_ATTRIBUTES": "the platform sets it",
+	"OTEL_EXPORTER_OTLP_ENDPOINT": "the platform sets it",
 	"OTEL_TRACES_SAMPLER": fromTracing, "OTEL_TRACES_SAMPLER_ARG": fromTracing,
 }
 

@@ -1,8 +1,8 @@
 // Package admin is the embedded cluster's administration interface: what the
 // owner of the infrastructure does in AWS through Terraform and what the ECS
-// protocols do not cover. It serves target groups, listener rules and
-// databases below /_slipway/ on the cluster's endpoint, to holders of the
-// cluster's token.
+// protocols do not cover. It serves target groups, listener rules, databases,
+// the ways between services and tokens below /_slipway/ on the cluster's
+// endpoint, to holders of the cluster's token.
 package admin
 
 import (
@@ -10,12 +10,15 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/mesh"
 )
 
 // Prefix is the path below which the interface is served.
@@ -26,6 +29,9 @@ const (
 	targetPath      = Prefix + "target"
 	rulePath        = Prefix + "rule"
 	databasePath    = Prefix + "database"
+	meshPath        = Prefix + "mesh"
+	issuerPath      = Prefix + "issuer"
+	tokenPath       = Prefix + "token"
 	maxBody         = 1 << 20
 )
 
@@ -51,11 +57,25 @@ type Database struct {
 	Password string `json:"password"`
 }
 
+// Mesh is the way from service to service.
+type Mesh interface {
+	// Set makes the routes all that there are.
+	Set(routes []mesh.Route) ([]mesh.Link, error)
+}
+
+// Issuer issues tokens.
+type Issuer interface {
+	Configure(setup issuer.Setup) error
+	Mint(req issuer.Request) (issuer.Token, error)
+}
+
 // Config says what the interface administers.
 type Config struct {
 	Info      daemon.Info
 	Gateway   Gateway
 	Databases Databases
+	Mesh      Mesh
+	Issuer    Issuer
 	Logger    *slog.Logger
 }
 
@@ -86,6 +106,11 @@ func NewHandler(cfg Config) http.Handler {
 		}
 		return cfg.Databases.Ensure(ctx, d.Name, d.Password)
 	}))
+	mux.HandleFunc("PUT "+meshPath, exchange(cfg.Logger, func(routes []mesh.Route) ([]mesh.Link, error) { return cfg.Mesh.Set(routes) }))
+	mux.HandleFunc("PUT "+issuerPath, accept(cfg.Logger, func(_ context.Context, s issuer.Setup) error {
+		return cfg.Issuer.Configure(s)
+	}))
+	mux.HandleFunc("POST "+tokenPath, exchange(cfg.Logger, func(req issuer.Request) (issuer.Token, error) { return cfg.Issuer.Mint(req) }))
 	return authorized(cfg.Info.Token, mux)
 }
 
@@ -105,15 +130,39 @@ func authorized(token string, next http.Handler) http.Handler {
 // accept decodes the body strictly and hands it on.
 func accept[T any](log *slog.Logger, apply func(context.Context, T) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
-		dec.DisallowUnknownFields()
-		var v T
-		if err := dec.Decode(&v); err != nil {
-			http.Error(w, "read body: "+err.Error(), http.StatusBadRequest)
+		v, err := read[T](r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		answer(w, log, apply(r.Context(), v))
 	}
+}
+
+// exchange decodes the body strictly and answers with what is made of it.
+func exchange[T, U any](log *slog.Logger, apply func(T) (U, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := read[T](r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		got, err := apply(v)
+		if err != nil {
+			answer(w, log, err)
+			return
+		}
+		show(w, got)
+	}
+}
+
+func read[T any](r *http.Request) (v T, err error) {
+	dec := json.NewDecoder(io.LimitReader(r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		return v, fmt.Errorf("read body: %w", err)
+	}
+	return v, nil
 }
 
 func answer(w http.ResponseWriter, log *slog.Logger, err error) {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/mesh"
 )
 
 // Client administers a running cluster.
@@ -55,6 +57,29 @@ func (c *Client) DeleteRule(ctx context.Context, id string) error {
 // PutDatabase makes a service's database and role, or sets the role's password.
 func (c *Client) PutDatabase(ctx context.Context, d Database) error {
 	return c.call(ctx, http.MethodPut, databasePath, d, nil)
+}
+
+// SetMesh makes the routes all the ways between services that there are, and
+// returns where each caller finds its callee, in the routes' order.
+func (c *Client) SetMesh(ctx context.Context, routes []mesh.Route) ([]mesh.Link, error) {
+	if routes == nil {
+		routes = []mesh.Route{}
+	}
+	var links []mesh.Link
+	err := c.call(ctx, http.MethodPut, meshPath, routes, &links)
+	return links, err
+}
+
+// PutIssuer sets the audience of tokens and who may ask for them.
+func (c *Client) PutIssuer(ctx context.Context, setup issuer.Setup) error {
+	return c.call(ctx, http.MethodPut, issuerPath, setup, nil)
+}
+
+// Token mints a token.
+func (c *Client) Token(ctx context.Context, req issuer.Request) (issuer.Token, error) {
+	var token issuer.Token
+	err := c.call(ctx, http.MethodPost, tokenPath, req, &token)
+	return token, err
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body, answer any) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-dev/slipway/platform/kit/contract"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/admin"
@@ -26,14 +27,16 @@ import (
 type Provisioner struct {
 	work *manifest.Workspace
 	env  manifest.Environment
-	// gateway is the services' base URL, postgres the database server's host:port.
-	gateway, postgres string
-	admin             *admin.Client
-	ecs               *ecs.Client
-	ecr               *ecr.Client
-	logs              *cloudwatchlogs.Client
-	secrets           *secretsmanager.Client
-	ssm               *ssm.Client
+	// gateway is the services' base URL, endpoint that of the AWS protocols and
+	// the issuer, postgres the database server's host:port.
+	gateway, endpoint, postgres string
+
+	admin   *admin.Client
+	ecs     *ecs.Client
+	ecr     *ecr.Client
+	logs    *cloudwatchlogs.Client
+	secrets *secretsmanager.Client
+	ssm     *ssm.Client
 }
 
 // New returns a provisioner for the services of work in the environment env, on
@@ -46,7 +49,7 @@ func New(work *manifest.Workspace, env manifest.Environment, info daemon.Info) *
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}
 	return &Provisioner{
-		work: work, env: env, gateway: info.Gateway, postgres: info.Postgres, admin: admin.NewClient(info),
+		work: work, env: env, gateway: info.Gateway, endpoint: info.Endpoint, postgres: info.Postgres, admin: admin.NewClient(info),
 		ecs: ecs.NewFromConfig(cfg), ecr: ecr.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg), ssm: ssm.NewFromConfig(cfg),
 	}
@@ -94,20 +97,34 @@ func (p *Provisioner) Apply(ctx context.Context, services []string) error {
 	if err := p.route(ctx, shells); err != nil {
 		return err
 	}
-	for _, s := range shells {
-		if err := p.apply(ctx, s); err != nil {
-			return fmt.Errorf("provision %s: %w", s.service.Name, err)
-		}
+	if err := p.connect(ctx, shells); err != nil {
+		return err
 	}
-	return nil
+	if err := p.admit(ctx, shells); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(applied)
+	for _, s := range shells {
+		group.Go(func() error {
+			if err := p.apply(ctx, s); err != nil {
+				return fmt.Errorf("provision %s: %w", s.service.Name, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
+
+// applied is how many shells are written at a time.
+const applied = 4
 
 func (p *Provisioner) shell(name string) (shell, error) {
 	svc, err := p.env.Service(name)
 	if err != nil {
 		return shell{}, err
 	}
-	return shell{env: p.env, service: svc, gateway: p.gateway}, nil
+	return shell{env: p.env, service: svc, gateway: p.gateway, endpoint: p.endpoint}, nil
 }
 
 func (p *Provisioner) apply(ctx context.Context, s shell) error {

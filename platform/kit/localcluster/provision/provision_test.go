@@ -12,6 +12,8 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/admin"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/mesh"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
 
@@ -51,10 +53,18 @@ func shellOf(t *testing.T, work *manifest.Workspace, name string) shell {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return shell{env: env, service: svc, gateway: "http://127.0.0.1:8080"}
+	return shell{env: env, service: svc, gateway: "http://127.0.0.1:8080", endpoint: "http://127.0.0.1:4510"}
 }
 
-// gateways serves the administration of a real gateway.
+// nowhere keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Put(string, any) error                           { return nil }
+func (nowhere) Delete(string) error                             { return nil }
+func (nowhere) List(string, func(string, []byte) error) error   { return nil }
+func (nowhere) Resolve(context.Context, string) (string, error) { return "secret", nil }
+
+// administered serves the administration of a real gateway, mesh and issuer.
 func administered(t *testing.T) (*gateway.Gateway, *admin.Client) {
 	t.Helper()
 	gw, err := gateway.New(gateway.Config{})
@@ -63,7 +73,18 @@ func administered(t *testing.T) (*gateway.Gateway, *admin.Client) {
 	}
 	t.Cleanup(gw.Close)
 	info := daemon.Info{Token: "secret"}
-	server := httptest.NewServer(admin.NewHandler(admin.Config{Info: info, Gateway: gw, Logger: slog.New(slog.DiscardHandler)}))
+	ways, err := mesh.New(mesh.Config{Forward: gw.Forward, Store: nowhere{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ways.Close(context.Background()) })
+	tokens, err := issuer.New(issuer.Config{URL: "http://127.0.0.1:4510/issuer", Store: nowhere{}, Secrets: nowhere{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(admin.NewHandler(admin.Config{
+		Info: info, Gateway: gw, Mesh: ways, Issuer: tokens, Logger: slog.New(slog.DiscardHandler),
+	}))
 	t.Cleanup(server.Close)
 	info.Endpoint = server.URL
 	return gw, admin.NewClient(info)

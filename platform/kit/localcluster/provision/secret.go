@@ -37,6 +37,13 @@ func (p *Provisioner) keepSecrets(ctx context.Context, s shell) (map[string]stri
 		}
 		arns[s.secretName(listed)] = arn
 	}
+	if len(s.service.Calls) > 0 {
+		arn, _, err := p.keepSecret(ctx, s.clientSecret(), func() (string, error) { return rand.Text(), nil })
+		if err != nil {
+			return nil, err
+		}
+		arns[s.clientSecret()] = arn
+	}
 	if s.service.Database == nil {
 		return arns, nil
 	}

@@ -23,11 +23,12 @@ import (
 
 // Ports that a service listens on inside its task, and the names of the port
 // mappings. The process runtime allots host ports and tells the service by the
-// variables HTTP_PORT and GRPC_PORT, as its runtime expects.
+// variables HTTP_PORT, GRPC_PORT and INTERNAL_PORT, as its runtime expects. It
+// listens on all three, whichever of them a target group leads to.
 const (
-	httpName, grpcName = "http", "grpc"
-	httpPort, grpcPort = 8080, 9090
-	taskUser           = "65532:65532"
+	httpName, grpcName, internalName = "http", "grpc", "internal"
+	httpPort, grpcPort, internalPort = 8080, 9090, 9091
+	taskUser                         = "65532:65532"
 )
 
 // Times of a laptop: targets are probed often and a deployment does not wait
@@ -45,7 +46,10 @@ const (
 type shell struct {
 	env     manifest.Environment
 	service manifest.Service
-	gateway string
+	// gateway and endpoint are base URLs of the cluster's.
+	gateway, endpoint string
+	// callees are the addresses of the services that this one calls, by name.
+	callees map[string]string
 }
 
 func (s shell) cluster() string    { return "slipway-" + s.env.Name }
@@ -56,6 +60,11 @@ func (s shell) repository() string { return "slipway/" + s.service.Name }
 // databaseSecret is the name of the secret with the service's credentials.
 func (s shell) databaseSecret() string {
 	return "slipway/" + s.env.Name + "/" + s.service.Name + "/database"
+}
+
+// clientSecret is the name of the secret that the service shows to the issuer.
+func (s shell) clientSecret() string {
+	return "slipway/" + s.env.Name + "/" + s.service.Name + "/oauth-client"
 }
 
 // secretName is the full name of a secret that the manifest lists.
@@ -104,25 +113,6 @@ func (s shell) rule(id, port, pattern string) gateway.Rule {
 		Conditions: []gateway.Condition{{Field: gateway.PathPattern, Values: []string{pattern}}},
 		Forward:    []gateway.WeightedGroup{{TargetGroupARN: s.targetGroupARN(port), Weight: 100}},
 	}
-}
-
-// environment returns the variables of the task's container.
-func (s shell) environment() map[string]string {
-	vars := map[string]string{
-		"SERVICE_NAME": s.service.Name,
-		"ENVIRONMENT":  s.env.Name,
-		"BIND_ADDRESS": "0.0.0.0",
-		// The gateway takes a task out before the task is told to stop.
-		"DRAIN_DELAY": "0s",
-	}
-	if s.service.HTTP != nil || s.service.GRPC != nil {
-		vars["HTTP_PORT"], vars["GRPC_PORT"] = strconv.Itoa(httpPort), strconv.Itoa(grpcPort)
-	}
-	if s.service.Database != nil {
-		vars["DATABASE_SSLMODE"] = "disable"
-	}
-	maps.Copy(vars, s.service.Env)
-	return vars
 }
 
 // The JSON form of a task definition, as far as a template needs it; the names
@@ -185,15 +175,12 @@ func (s shell) template(secretARN map[string]string) taskDefinition {
 	container := containerDefinition{
 		Name: s.service.Name, Image: contract.Placeholder, Essential: true, User: taskUser,
 		ReadonlyRootFilesystem: true, StopTimeout: stopTimeoutSeconds,
+		PortMappings: []portMapping{
+			{httpName, httpPort, "tcp", "http"}, {grpcName, grpcPort, "tcp", "grpc"}, {internalName, internalPort, "tcp", "http"},
+		},
 		LogConfiguration: logConfiguration{LogDriver: "awslogs", Options: map[string]string{
 			"awslogs-group": s.logGroup(), "awslogs-region": s.env.Region, "awslogs-stream-prefix": s.service.Name,
 		}},
-	}
-	if s.service.HTTP != nil {
-		container.PortMappings = append(container.PortMappings, portMapping{httpName, httpPort, "tcp", "http"})
-	}
-	if s.service.GRPC != nil {
-		container.PortMappings = append(container.PortMappings, portMapping{grpcName, grpcPort, "tcp", "grpc"})
 	}
 	vars := s.environment()
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
@@ -201,6 +188,9 @@ func (s shell) template(secretARN map[string]string) taskDefinition {
 	}
 	if s.service.Database != nil {
 		container.Secrets = append(container.Secrets, secretVariant{"DATABASE_SECRET", secretARN[s.databaseSecret()]})
+	}
+	if len(s.service.Calls) > 0 {
+		container.Secrets = append(container.Secrets, secretVariant{"AUTH_CLIENT_SECRET", secretARN[s.clientSecret()]})
 	}
 	for _, listed := range s.service.Secrets {
 		container.Secrets = append(container.Secrets, secretVariant{manifest.SecretVariable(s.service.Name, listed), secretARN[s.secretName(listed)]})
