@@ -11,6 +11,8 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/gateway"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/mesh"
 )
 
 type databases struct{ made map[string]string }
@@ -23,6 +25,37 @@ func (d databases) Ensure(_ context.Context, name, password string) error {
 	return nil
 }
 
+// ways is a mesh at one address.
+type ways struct{}
+
+func (ways) Set(routes []mesh.Route) ([]mesh.Link, error) {
+	links := make([]mesh.Link, 0, len(routes))
+	for _, r := range routes {
+		if r.Callee == "" {
+			return nil, errors.New("callee is needed")
+		}
+		links = append(links, mesh.Link{Route: r, Address: "127.0.0.1:30000"})
+	}
+	return links, nil
+}
+
+// tokens is an issuer that knows one audience.
+type tokens struct{}
+
+func (tokens) Configure(s issuer.Setup) error {
+	if s.Audience == "" {
+		return errors.New("the audience is empty")
+	}
+	return nil
+}
+
+func (tokens) Mint(r issuer.Request) (issuer.Token, error) {
+	if len(r.Scopes) == 0 {
+		return issuer.Token{}, errors.New("no scope is given")
+	}
+	return issuer.Token{Value: "a.b.c", Subject: r.Subject, Scopes: r.Scopes}, nil
+}
+
 func serve(t *testing.T) (databases, *Client, string) {
 	t.Helper()
 	gw, err := gateway.New(gateway.Config{})
@@ -32,7 +65,9 @@ func serve(t *testing.T) (databases, *Client, string) {
 	t.Cleanup(gw.Close)
 	db := databases{made: map[string]string{}}
 	info := daemon.Info{Token: "secret", PID: 7}
-	server := httptest.NewServer(NewHandler(Config{Info: info, Gateway: gw, Databases: db, Logger: slog.New(slog.DiscardHandler)}))
+	server := httptest.NewServer(NewHandler(Config{
+		Info: info, Gateway: gw, Databases: db, Mesh: ways{}, Issuer: tokens{}, Logger: slog.New(slog.DiscardHandler),
+	}))
 	t.Cleanup(server.Close)
 	info.Endpoint = server.URL
 	return db, NewClient(info), server.URL
@@ -74,6 +109,32 @@ func TestClientAndServerAgree(t *testing.T) {
 	}
 }
 
+func TestClientAndServerAgreeOnServices(t *testing.T) {
+	ctx := t.Context()
+	_, client, _ := serve(t)
+	route := mesh.Route{Caller: "orders", Callee: "catalog", Family: "f", TargetGroup: "arn"}
+	links, err := client.SetMesh(ctx, []mesh.Route{route})
+	if err != nil || len(links) != 1 || links[0].Route != route || links[0].Address == "" {
+		t.Errorf("SetMesh = %v, %v", links, err)
+	}
+	if links, err := client.SetMesh(ctx, nil); err != nil || len(links) != 0 {
+		t.Errorf("SetMesh of nothing = %v, %v", links, err)
+	}
+	if _, err := client.SetMesh(ctx, []mesh.Route{{Caller: "orders"}}); err == nil || !strings.Contains(err.Error(), "callee is needed") {
+		t.Errorf("SetMesh without a callee = %v, want the server's reason", err)
+	}
+	if err := client.PutIssuer(ctx, issuer.Setup{Audience: "a"}); err != nil {
+		t.Errorf("PutIssuer = %v", err)
+	}
+	token, err := client.Token(ctx, issuer.Request{Subject: "me", Scopes: []string{"catalog.read"}})
+	if err != nil || token.Value != "a.b.c" || token.Subject != "me" {
+		t.Errorf("Token = %+v, %v", token, err)
+	}
+	if _, err := client.Token(ctx, issuer.Request{Subject: "me"}); err == nil || !strings.Contains(err.Error(), "no scope is given") {
+		t.Errorf("Token without a scope = %v, want the server's reason", err)
+	}
+}
+
 func TestOnlyHoldersOfTheTokenAreServed(t *testing.T) {
 	_, _, url := serve(t)
 	for name, header := range map[string]string{"none": "", "wrong": "Bearer wrong", "empty": "Bearer ", "other scheme": "Basic secret"} {
@@ -85,6 +146,9 @@ func TestOnlyHoldersOfTheTokenAreServed(t *testing.T) {
 			{http.MethodGet, targetPath},
 			{http.MethodDelete, rulePath + "/x"},
 			{http.MethodPut, databasePath},
+			{http.MethodPut, meshPath},
+			{http.MethodPut, issuerPath},
+			{http.MethodPost, tokenPath},
 		} {
 			req, err := http.NewRequestWithContext(t.Context(), call.method, url+call.path, strings.NewReader("{}"))
 			if err != nil {
