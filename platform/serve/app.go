@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
 	"github.com/slipway-dev/slipway/platform/serve/internal/access"
+	"github.com/slipway-dev/slipway/platform/serve/internal/docs"
 	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
 	"github.com/slipway-dev/slipway/platform/serve/internal/interceptor"
 	"github.com/slipway-dev/slipway/platform/serve/internal/probe"
@@ -163,11 +164,19 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 			return fmt.Errorf("register REST routes: %w", err)
 		}
 	}
+	cfg := rest.Config{
+		Domain: domainOf(svc), API: mux, Ready: a.ready, Log: a.log,
+		BodyLimit: a.cfg.MaxRequestBytes, BodyTimeout: a.cfg.RequestTimeout,
+	}
+	if svc.OpenAPI != nil {
+		cfg.OpenAPI = docs.WithScopes(svc.OpenAPI, a.methods, a.cfg.AuthIssuer)
+	}
+	handler := rest.NewHandler(cfg)
+	if svc.OpenAPI != nil {
+		handler = docs.NewHandler(handler)
+	}
 	a.http = &http.Server{
-		Handler: rest.NewHandler(rest.Config{
-			Domain: domainOf(svc), OpenAPI: svc.OpenAPI, API: mux, Ready: a.ready, Log: a.log,
-			BodyLimit: a.cfg.MaxRequestBytes, BodyTimeout: a.cfg.RequestTimeout,
-		}),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      a.cfg.StreamTimeout + a.cfg.RequestTimeoutMax, // a reader that stopped reading
 		IdleTimeout:       2 * time.Minute,                               // longer than a load balancer's 60 s, so that it closes first
