@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -71,6 +72,18 @@ func SingleDash(args []string) []string {
 		}
 		out[i] = a
 	}
+	return out
+}
+
+// Optional turns a last argument that a target can do without into the option
+// that Mage wants for it: "traces local 4bf9" into "traces local -id=4bf9".
+func Optional(args []string) []string {
+	const target, option, place = "traces", "-id=", 2
+	if len(args) <= place || args[0] != target || strings.HasPrefix(args[place], "-") {
+		return args
+	}
+	out := slices.Clone(args)
+	out[place] = option + out[place]
 	return out
 }
 

@@ -24,6 +24,24 @@ func TestSingleDash(t *testing.T) {
 	}
 }
 
+func TestOptional(t *testing.T) {
+	tests := map[string]struct{ in, want []string }{
+		"an id":              {[]string{"traces", "local", "4bf9"}, []string{"traces", "local", "-id=4bf9"}},
+		"an id and options":  {[]string{"traces", "local", "4bf9", "-json"}, []string{"traces", "local", "-id=4bf9", "-json"}},
+		"no id":              {[]string{"traces", "local", "-json"}, []string{"traces", "local", "-json"}},
+		"the environment":    {[]string{"traces", "local"}, []string{"traces", "local"}},
+		"another target":     {[]string{"logs", "local", "catalog"}, []string{"logs", "local", "catalog"}},
+		"a word beyond that": {[]string{"traces", "local", "4bf9", "x"}, []string{"traces", "local", "-id=4bf9", "x"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := Optional(tc.in); !slices.Equal(got, tc.want) {
+				t.Errorf("Optional(%q) = %q, want %q", tc.in, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestRootIsFoundFromBelow(t *testing.T) {
 	root := t.TempDir()
 	for _, name := range []string{"magefile.go", "go.work"} {

@@ -121,9 +121,16 @@ func (t Trace) Services() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Status is Error when any span is.
+// Failed reports whether the span is the service's fault: it failed, and no
+// answer blames the caller.
+func (s Span) Failed() bool {
+	code := s.Code()
+	return code >= 500 || s.Status == Error && code < 400
+}
+
+// Status is Error when any span failed.
 func (t Trace) Status() Status {
-	if slices.ContainsFunc(t.Spans, func(s Span) bool { return s.Status == Error }) {
+	if slices.ContainsFunc(t.Spans, Span.Failed) {
 		return Error
 	}
 	return OK

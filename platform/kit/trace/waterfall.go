@@ -37,7 +37,7 @@ func (t Trace) Waterfall(view View) string {
 	total := max(leastColumns, view.Columns)
 	d := drawing{out: &b, view: view, bar: max(12, (total-2*numberWidth)/3), names: map[string]string{}}
 	d.label = total - 2*numberWidth - d.bar - 2
-	d.whole = span(roots)
+	d.whole = extent(roots)
 	for _, s := range t.Spans {
 		d.names[s.ID] = s.Service + " " + s.Name
 	}
@@ -48,10 +48,10 @@ func (t Trace) Waterfall(view View) string {
 	return b.String()
 }
 
-// span is the time from the first offset to the last end.
-func span(list []*Node) (end time.Duration) {
+// extent is the time from the first offset to the last end.
+func extent(list []*Node) (end time.Duration) {
 	for _, n := range list {
-		end = max(end, n.Offset+n.Span.Duration, span(n.Children))
+		end = max(end, n.Offset+n.Span.Duration, extent(n.Children))
 	}
 	return end
 }
@@ -66,7 +66,7 @@ type drawing struct {
 
 // node writes a span and all below it. The service is named where it changes.
 func (d *drawing) node(n *Node, first, rest, service string, id ID) {
-	name := oneLine(n.Span.Name)
+	name := brief(oneLine(n.Span.Name))
 	if n.Span.Service != service {
 		name = oneLine(n.Span.Service) + ": " + name
 	}
@@ -93,6 +93,15 @@ func (d *drawing) node(n *Node, first, rest, service string, id ID) {
 			d.node(c, rest+"├ ", rest+"│ ", n.Span.Service, id)
 		}
 	}
+}
+
+// brief leaves the proto package off a method's name.
+func brief(name string) string {
+	service, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	if !ok || strings.ContainsAny(service, " :") || !strings.Contains(service, ".") {
+		return name
+	}
+	return service[strings.LastIndexByte(service, '.')+1:] + "/" + method
 }
 
 // line is the span's bar on the time line, at least one mark wide.

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	args := launch.SingleDash(os.Args[1:])
+	args := launch.Optional(launch.SingleDash(os.Args[1:]))
 	root, found := launch.Root()
 	if found {
 		check(os.Chdir(root))

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/xray"
 
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
 )
@@ -44,7 +45,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// Client implements the interfaces of package rollout.
+// Client implements the interfaces of package rollout, and trace.Source.
 type Client struct {
 	cfg     Config
 	ecs     *ecs.Client
@@ -52,6 +53,7 @@ type Client struct {
 	logs    *cloudwatchlogs.Client
 	secrets *secretsmanager.Client
 	ssm     *ssm.Client
+	xray    *xray.Client
 
 	mu        sync.Mutex
 	revisions map[string]string // service revision ARN to task definition ARN; they never change
@@ -78,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	return &Client{
 		cfg: cfg, revisions: map[string]string{},
 		ecs: ecs.NewFromConfig(sdk), ecr: ecr.NewFromConfig(sdk), logs: cloudwatchlogs.NewFromConfig(sdk),
-		secrets: secretsmanager.NewFromConfig(sdk), ssm: ssm.NewFromConfig(sdk),
+		secrets: secretsmanager.NewFromConfig(sdk), ssm: ssm.NewFromConfig(sdk), xray: xray.NewFromConfig(sdk),
 	}, nil
 }
 

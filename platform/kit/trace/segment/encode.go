@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 
 	"github.com/slipway-dev/slipway/platform/kit/trace"
 )
@@ -91,12 +92,8 @@ func (e *encoder) document(s trace.Span) Document {
 // error of its caller, or because the caller asks too often, which is an error,
 // too.
 func Judge(s trace.Span) (fault, blamed, throttle bool) {
-	switch code := s.Code(); {
-	case code >= 400 && code < 500:
-		return false, true, code == 429
-	default:
-		return s.Status == trace.Error || code >= 500, false, false
-	}
+	code := s.Code()
+	return s.Failed(), code >= 400 && code < 500, code == http.StatusTooManyRequests
 }
 
 // judge says what went wrong, and whose fault it was.
