@@ -11,6 +11,7 @@ import (
 	"github.com/magefile/mage/mg"
 
 	"github.com/slipway-dev/slipway/platform/kit/bench/build"
+	"github.com/slipway-dev/slipway/platform/kit/bench/request"
 	"github.com/slipway-dev/slipway/platform/kit/bench/rollout"
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
@@ -85,6 +86,22 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 		}
 		var text strings.Builder
 		fmt.Fprintf(&text, "%s of %s at %d requests per second\n", path, name, or(rate, benchRate))
+		report.Print(&text)
+		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
+		return nil
+	})
+}
+
+// Request compares reading a product through the whole stack with a bare handler that does the same. Example: mage bench:request --rounds=5.
+func (Bench) Request(ctx context.Context, rounds, seconds *int, profile *string, json *bool) error {
+	return run(ctx, 0, json, func(s *session) error {
+		report, err := request.Run(s.ctx, request.Config{
+			Root: s.root, Rounds: or(rounds, 0), Seconds: or(seconds, 0), Profile: or(profile, ""), Progress: os.Stderr,
+		})
+		if err != nil {
+			return err
+		}
+		var text strings.Builder
 		report.Print(&text)
 		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
 		return nil

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// query is the catalog's own.
+const query = `SELECT id, uid, sku, title, description, price_currency, price_units, price_nanos,
+    labels, state, create_time, update_time
+FROM products WHERE id = $1`
+
+// product is the answer, field by field as the catalog gives it.
+type product struct {
+	Name        string            `json:"name"`
+	UID         string            `json:"uid"`
+	SKU         string            `json:"sku"`
+	Title       string            `json:"title"`
+	Description string            `json:"description"`
+	Price       money             `json:"price"`
+	Labels      map[string]string `json:"labels"`
+	State       string            `json:"state"`
+	Etag        string            `json:"etag"`
+	CreateTime  time.Time         `json:"createTime"`
+	UpdateTime  time.Time         `json:"updateTime"`
+}
+
+type money struct {
+	CurrencyCode string `json:"currencyCode"`
+	Units        int64  `json:"units,string"`
+	Nanos        int32  `json:"nanos"`
+}
+
+func routes(pool *pgxpool.Pool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/products/{id}", func(w http.ResponseWriter, r *http.Request) {
+		var p product
+		var id string
+		err := pool.QueryRow(r.Context(), query, r.PathValue("id")).Scan(&id, &p.UID, &p.SKU, &p.Title, &p.Description,
+			&p.Price.CurrencyCode, &p.Price.Units, &p.Price.Nanos, &p.Labels, &p.State, &p.CreateTime, &p.UpdateTime)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		p.Etag = etag(p)
+		p.Name, p.State = "products/"+id, "STATE_"+p.State
+		p.CreateTime, p.UpdateTime = p.CreateTime.UTC(), p.UpdateTime.UTC()
+		text, err := json.Marshal(p)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(text)
+	})
+	return mux
+}
+
+// etag is the catalog's: a hash of the content.
+func etag(p product) string {
+	h := sha256.New()
+	price := fmt.Sprintf("%s %d.%09d", p.Price.CurrencyCode, p.Price.Units, p.Price.Nanos)
+	for _, s := range []string{p.UID, p.SKU, p.Title, p.Description, p.State, price} {
+		write(h, s)
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
+		write(h, k)
+		write(h, p.Labels[k])
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:15])
+}
+
+func write(h hash.Hash, s string) {
+	var size [8]byte
+	binary.BigEndian.PutUint64(size[:], uint64(len(s)))
+	h.Write(size[:])
+	_, _ = io.WriteString(h, s) // a hash never fails
+}
