@@ -73,7 +73,7 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 				if err := releases.Next(n); err != nil {
 					return err
 				}
-				return s.deploy(on, name, deployOptions{})
+				return s.deploy(on, []string{name}, deployOptions{})
 			},
 		})
 		if err != nil {
@@ -81,7 +81,7 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 		}
 		// What the checkout holds serves again, not a release of the bench.
 		on.build.Root = s.root
-		if err := s.deploy(on, name, deployOptions{}); err != nil {
+		if err := s.deploy(on, []string{name}, deployOptions{}); err != nil {
 			return err
 		}
 		var text strings.Builder

@@ -3,12 +3,15 @@ package targets
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/fleet"
 	"github.com/slipway-dev/slipway/platform/kit/image"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
+	"github.com/slipway-dev/slipway/platform/kit/release"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
 	"github.com/slipway-dev/slipway/platform/kit/ship"
 )
@@ -51,13 +54,7 @@ func Deploy(ctx context.Context, env, service string, plan, force *bool, timeout
 		if err != nil {
 			return err
 		}
-		for _, name := range names {
-			err := s.deploy(on, name, deployOptions{planOnly: set(plan), Options: rollout.Options{Force: set(force), Timeout: value(timeout)}})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.deploy(on, names, deployOptions{planOnly: set(plan), Options: rollout.Options{Force: set(force), Timeout: value(timeout)}})
 	})
 }
 
@@ -67,18 +64,34 @@ type deployOptions struct {
 	planOnly bool
 }
 
-// deploy builds a service and rolls it out.
-func (s *session) deploy(on *target, service string, opts deployOptions) error {
-	emit := s.emit.For(on.env.Name, service)
-	made, err := ship.Build(s.ctx, on.build, service, emit)
-	if err != nil {
-		return err
+// deploy builds services, one after another, and rolls each out as soon as it
+// is built and those that it calls are rolled out.
+func (s *session) deploy(on *target, services []string, opts deployOptions) error {
+	var mu sync.Mutex
+	made := map[string]release.Release{}
+	work := fleet.Work{
+		Prepare: func(ctx context.Context, name string) error {
+			built, err := ship.Build(ctx, on.build, name, s.emit.For(on.env.Name, name))
+			mu.Lock()
+			defer mu.Unlock()
+			made[name] = built
+			return err
+		},
+		Do: func(ctx context.Context, name string) error {
+			mu.Lock()
+			built := made[name]
+			mu.Unlock()
+			plan, err := on.deployer.Plan(ctx, name, rollout.Release{Version: built.Version, Image: built.Reference}, opts.Options)
+			if err != nil {
+				return err
+			}
+			return s.carryOut(on, plan, opts.planOnly)
+		},
 	}
-	plan, err := on.deployer.Plan(s.ctx, service, rollout.Release{Version: made.Version, Image: made.Reference}, opts.Options)
-	if err != nil {
-		return err
+	if opts.planOnly {
+		work.Limit = 1 // so that the plans are printed in order
 	}
-	return s.carryOut(on, plan, opts.planOnly)
+	return fleet.Run(s.ctx, s.work, services, work)
 }
 
 // carryOut prints a plan, or applies it.

@@ -82,10 +82,8 @@ func (s *session) rollOutAll(env manifest.Environment, info daemon.Info) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if err := s.deploy(on, name, deployOptions{}); err != nil {
-			return err
-		}
+	if err := s.deploy(on, names, deployOptions{}); err != nil {
+		return err
 	}
 	return s.emit.For(env.Name, "").Run("wait for health", func(*event.Step) (string, error) {
 		return "every service answers", shells.Ready(s.ctx, names)
