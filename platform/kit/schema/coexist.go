@@ -187,7 +187,7 @@ func (p *player) ask(ctx context.Context, of *task, call string, body []byte) (a
 	verb, path, _ := strings.Cut(call, " ")
 	status, answer, err := of.send(ctx, verb, path, body)
 	if err != nil {
-		return nil, p.broken(of.which+" release, "+call, err.Error())
+		return nil, p.broken("the release "+of.which+", "+call, err.Error())
 	}
 	if status != http.StatusOK {
 		return nil, p.broken("the release "+of.which+", "+call, fmt.Sprintf("status %d: %s\n%s", status, answer, of.lastLines()))

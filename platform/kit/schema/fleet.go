@@ -209,8 +209,12 @@ func newPeople(root string) (*people, error) {
 	return &people{jwks: string(jwks), bearer: bearer}, nil
 }
 
-// scopePattern finds scopes in the options of methods.
-var scopePattern = regexp.MustCompile(`"([a-z0-9-]+\.[a-z0-9_.-]+)"`)
+// rulePattern finds the options that say who may call a method, scopePattern
+// the scopes in one.
+var (
+	rulePattern  = regexp.MustCompile(`slipway\.auth\.v1\.rule\)[^;]*;`)
+	scopePattern = regexp.MustCompile(`"([^"]+)"`)
+)
 
 func allScopes(root string) ([]string, error) {
 	var scopes []string
@@ -219,11 +223,9 @@ func allScopes(root string) ([]string, error) {
 			return err
 		}
 		data, err := os.ReadFile(path)
-		for line := range strings.Lines(string(data)) {
-			if _, rule, ok := strings.Cut(line, "slipway.auth.v1.rule"); ok {
-				for _, m := range scopePattern.FindAllStringSubmatch(rule, -1) {
-					scopes = append(scopes, m[1])
-				}
+		for _, rule := range rulePattern.FindAllString(string(data), -1) {
+			for _, m := range scopePattern.FindAllStringSubmatch(rule, -1) {
+				scopes = append(scopes, m[1])
 			}
 		}
 		return err //nolint:wrapcheck // wrapped below

@@ -31,7 +31,7 @@ func (h history) git(ctx context.Context, args ...string) (string, error) {
 func (h history) before(ctx context.Context, file string) (string, error) {
 	shallow, err := h.git(ctx, "rev-parse", "--is-shallow-repository")
 	if err != nil {
-		return "", &HistoryError{Why: "this folder is no git checkout (" + err.Error() + ")", Command: "git clone the repository instead of downloading its files"}
+		return "", &HistoryError{Why: "this folder is no git checkout (" + err.Error() + ")", Command: "git clone URL   # files that were downloaded have no history"}
 	}
 	added, err := h.git(ctx, "log", "--diff-filter=A", "--format=%H", "--", file)
 	if err != nil {
@@ -48,9 +48,9 @@ func (h history) before(ctx context.Context, file string) (string, error) {
 	case err == nil:
 		return strings.TrimSpace(parent), nil
 	case strings.TrimSpace(shallow) == "true" && errors.As(err, &exit):
-		return "", &HistoryError{Why: "the clone is shallow and does not reach back to it", Command: "git fetch --unshallow (in a workflow: fetch-depth: 0)"}
+		return "", &HistoryError{Why: "the clone is shallow and does not reach back to it", Command: "git fetch --unshallow   # in a workflow: fetch-depth: 0"}
 	case errors.As(err, &exit):
-		return "", &HistoryError{Why: "the repository begins with " + file, Command: "commit the services before the migration first"}
+		return "", &HistoryError{Why: "the repository begins with " + file, Command: "git log   # the release before has to be a commit"}
 	}
 	return "", fmt.Errorf("ask git for the commit before %s: %w", file, err)
 }

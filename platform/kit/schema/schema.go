@@ -42,7 +42,9 @@ type Result struct {
 
 // Error says what of the release before fails on the new schema.
 type Error struct {
-	Service, Migration, Before string
+	Service, Before string
+	// Migration is the file, relative to the checkout.
+	Migration string
 	// Failed is the request, or the tests, that failed.
 	Failed string
 	// Why is what was answered or printed.
@@ -51,12 +53,12 @@ type Error struct {
 
 // Error names the request that failed.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s: %s breaks the release before it (commit %.12s): %s: %s", e.Service, e.Migration, e.Before, e.Failed, e.Why)
+	return fmt.Sprintf("%s: %s breaks the release before it (commit %.12s): %s: %s", e.Service, path.Base(e.Migration), e.Before, e.Failed, e.Why)
 }
 
 // Next says how a schema changes without breaking anybody.
-func (*Error) Next() string {
-	return "add instead of changing; take away in a later release, when none that needs the old form runs any more"
+func (e *Error) Next() string {
+	return "edit " + e.Migration + "   # only add now; take away in a later release, when none that needs the old form runs"
 }
 
 // HistoryError says that git cannot tell what the release before was.
@@ -103,7 +105,7 @@ func Check(ctx context.Context, c Config, svc manifest.Service) (result Result, 
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
 		return result, fmt.Errorf("open a folder to work in: %w", err)
 	}
-	t := &trial{Config: c, service: svc, result: &result, dir: dir, old: filepath.Join(dir, "before")}
+	t := &trial{Config: c, service: svc, result: &result, migration: newest, dir: dir, old: filepath.Join(dir, "before")}
 	if err := t.prepare(ctx, h); err != nil {
 		return result, err
 	}
@@ -145,10 +147,11 @@ func migrations(root, service string) (newest string, count int, err error) {
 type trial struct {
 	Config
 
-	service manifest.Service
-	result  *Result
-	dir     string // temporary
-	old     string // the tree of the release before
+	service   manifest.Service
+	result    *Result
+	migration string // the newest
+	dir       string // temporary
+	old       string // the tree of the release before
 }
 
 func (t *trial) binary(which string) string { return filepath.Join(t.dir, which+"-"+t.service.Name) }
@@ -210,5 +213,5 @@ func (t *trial) replayTests(ctx context.Context) error {
 }
 
 func (t *trial) broken(failed, why string) error {
-	return &Error{Service: t.service.Name, Migration: t.result.Migration, Before: t.result.Before, Failed: failed, Why: why}
+	return &Error{Service: t.service.Name, Migration: t.migration, Before: t.result.Before, Failed: failed, Why: why}
 }
