@@ -4,7 +4,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -100,4 +102,14 @@ func (i *issuer) endpoint(tb testing.TB, service string) map[string]string {
 	}))
 	tb.Cleanup(s.Close)
 	return map[string]string{"AUTH_TOKEN_URL": s.URL, "AUTH_CLIENT_ID": service, "AUTH_CLIENT_SECRET": "test"}
+}
+
+// publicKey is the key that verifies the tokens, in the form of a PEM file.
+func (i *issuer) publicKey(tb testing.TB) []byte {
+	tb.Helper()
+	der, err := x509.MarshalPKIXPublicKey(i.key.Public())
+	if err != nil {
+		tb.Fatalf("encode public key: %v", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }

@@ -142,6 +142,12 @@ func (s *Server) Token(tb testing.TB, claims Claims) string {
 	return s.issuer.token(tb, claims)
 }
 
+// PublicKey is the key that verifies those tokens, as a PEM file holds it.
+func (s *Server) PublicKey(tb testing.TB) []byte {
+	tb.Helper()
+	return s.issuer.publicKey(tb)
+}
+
 // authorize adds the default token unless the caller gave one.
 func (s *Server) authorize(ctx context.Context) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/slipway-dev/slipway/platform/serve/internal/problem"
 )
 
 // body notes why reading the request failed, and lifts the read deadline once
@@ -51,11 +53,16 @@ func (b *body) end(beyond io.Reader) {
 type statusRecorder struct {
 	http.ResponseWriter
 
-	code int
+	exchange *exchange
+	code     int
 }
 
 // WriteHeader notes the first status.
 func (s *statusRecorder) WriteHeader(code int) {
+	if st := s.exchange.failed; st != nil && s.code == 0 {
+		setHeaders(s.Header(), st)
+		code = problem.HTTPStatus(st)
+	}
 	if s.code == 0 {
 		s.code = code
 	}

@@ -66,8 +66,23 @@ func (h *failures) write(w http.ResponseWriter, code int, st *status.Status) {
 	if err != nil { // a detail of a type this binary does not know
 		body, _ = protojson.Marshal(status.New(st.Code(), st.Message()).Proto())
 	}
-	header := w.Header()
-	header.Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", "application/json")
+	setHeaders(w.Header(), st)
+	w.WriteHeader(code)
+	_, _ = w.Write(body) // a client that is gone is nobody's error
+}
+
+// fromStream notes how a stream ended. The gateway writes it as a last line,
+// {"error": status}; if that is also the first, the answer's status and headers
+// say the same.
+func (h *failures) fromStream(ctx context.Context, err error) *status.Status {
+	st := problem.WithInfo(status.Convert(err), h.domain)
+	exchangeOf(ctx).failed = st
+	return st
+}
+
+// setHeaders says in headers what HTTP has headers for.
+func setHeaders(header http.Header, st *status.Status) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	if challenge := problem.Challenge(st); challenge != "" {
 		header.Set("WWW-Authenticate", challenge)
@@ -78,6 +93,4 @@ func (h *failures) write(w http.ResponseWriter, code int, st *status.Status) {
 			header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 		}
 	}
-	w.WriteHeader(code)
-	_, _ = w.Write(body) // a client that is gone is nobody's error
 }

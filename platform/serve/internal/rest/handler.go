@@ -32,6 +32,8 @@ type exchange struct {
 
 	request *http.Request     // as the route's code sees it; nil before there is a route
 	path    map[string]string // the fields that the path gives
+
+	failed *status.Status // how a stream ended; nil as long as it is well
 }
 
 type exchangeContext struct{}
@@ -106,7 +108,7 @@ func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{limit: h.BodyLimit}
 	ctx, note := accesslog.With(context.WithValue(requestid.With(r.Context(), id), exchangeContext{}, x))
 	r = r.WithContext(ctx)
-	out := &statusRecorder{ResponseWriter: w}
+	out := &statusRecorder{ResponseWriter: w, exchange: x}
 	defer func() {
 		if value := recover(); value != nil && value != http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared as a panic value
 			h.Log.LogAttrs(ctx, slog.LevelError, "panic", slog.String("panic", fmt.Sprint(value)), slog.String("stack", string(debug.Stack())))

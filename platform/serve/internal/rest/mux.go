@@ -55,6 +55,7 @@ func NewMux(domain string) *runtime.ServeMux {
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithErrorHandler(errors.fromGateway),
 		runtime.WithRoutingErrorHandler(errors.fromRouting),
+		runtime.WithStreamErrorHandler(errors.fromStream),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 	)
