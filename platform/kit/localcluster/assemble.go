@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/admin"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/alarms"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/ecr"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/ecsapi"
@@ -39,6 +40,7 @@ type parts struct {
 	gateway   *gateway.Gateway
 	runtime   *process.Runtime
 	scheduler *scheduler.Scheduler
+	alarms    *alarms.Store
 	issuer    *issuer.Issuer
 	mesh      *mesh.Mesh
 	handler   http.Handler
@@ -175,8 +177,11 @@ func (c *cluster) joinScheduler(p *parts, s *stores) (err error) {
 	if err != nil {
 		return err
 	}
+	if p.alarms, err = c.openAlarms(p.gateway); err != nil {
+		return err
+	}
 	p.scheduler, err = scheduler.New(scheduler.Config{
-		Store: c.state, Runtime: p.runtime, Targets: targets{p.gateway}, Clock: c.clock, IDs: rand.Reader,
+		Store: c.state, Runtime: p.runtime, Targets: targets{p.gateway}, Alarms: p.alarms, Clock: c.clock, IDs: rand.Reader, Minute: minute,
 		Account: c.cfg.Account, Region: c.cfg.Region, MetadataBaseURL: p.info.Endpoint + "/v4", Logger: c.cfg.Logger,
 	})
 	return err
@@ -189,6 +194,7 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 		Logger: c.cfg.Logger, Clock: c.clock,
 		APIs: []wire.API{
 			ecsapi.New(p.scheduler, c.cfg.Region, c.cfg.Account), s.ecr.API(), p.logs.API(), s.secrets.API(), s.parameters.API(),
+			p.alarms.API(),
 			p.traces.store.API(),
 		},
 	})

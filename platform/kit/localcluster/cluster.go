@@ -136,6 +136,7 @@ func (c *cluster) serve(ctx context.Context, p *parts) error {
 	group.Go(func() error { return p.gateway.Serve(ctx, c.gateway) })
 	group.Go(func() error { return serveHTTP(ctx, c.endpoint, p.handler) })
 	group.Go(func() error { return p.scheduler.Run(ctx) })
+	group.Go(func() error { p.alarms.Run(ctx); return nil })
 	group.Go(func() error { p.database.Supervise(ctx); return nil })
 	group.Go(func() error {
 		info := p.info
