@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/slipway-dev/slipway/platform/policy/internal/check"
+	"github.com/slipway-dev/slipway/platform/policy/internal/schema"
 )
 
 // manifests are those of all services.
@@ -170,4 +171,8 @@ func TestACallThatTheManifestLacksIsTold(t *testing.T) {
 	if rules := callRule(orders, []check.Service{catalog, orders}); rules != nil {
 		t.Errorf("a call that the manifest names is forbidden: %v", rules)
 	}
+}
+
+func TestMigrations(t *testing.T) {
+	report(t, schema.Migrations(tree(t)))
 }
