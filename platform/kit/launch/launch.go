@@ -75,16 +75,41 @@ func SingleDash(args []string) []string {
 	return out
 }
 
-// Optional turns a last argument that a target can do without into the option
-// that Mage wants for it: "traces local 4bf9" into "traces local -id=4bf9".
+// optional are the targets whose last argument, behind the environment, can be
+// left out, with the option that Mage wants for it.
+func optional() map[string]string {
+	return map[string]string{"traces": "-id=", "check:invariants": "-service="}
+}
+
+// valued are the targets whose options are often written apart from their
+// values, as in "token --scope catalog.read".
+func valued() map[string][]string {
+	return map[string][]string{"token": {"-scope", "-subject", "-audience", "-expires"}}
+}
+
+// Optional brings arguments into the forms that Mage reads: a last argument
+// that a target can do without becomes an option, "traces local 4bf9" is
+// "traces local -id=4bf9", and an option's value that stands apart is joined to
+// it.
 func Optional(args []string) []string {
-	const target, option, place = "traces", "-id=", 2
-	if len(args) <= place || args[0] != target || strings.HasPrefix(args[place], "-") {
+	if len(args) == 0 {
 		return args
 	}
+	const place = 2
 	out := slices.Clone(args)
-	out[place] = option + out[place]
-	return out
+	if option, ok := optional()[args[0]]; ok && len(args) > place && !strings.HasPrefix(args[place], "-") {
+		out[place] = option + out[place]
+	}
+	joined := out[:1]
+	for i := 1; i < len(out); i++ {
+		word := out[i]
+		if slices.Contains(valued()[args[0]], word) && i+1 < len(out) && !strings.HasPrefix(out[i+1], "-") {
+			i++
+			word += "=" + out[i]
+		}
+		joined = append(joined, word)
+	}
+	return joined
 }
 
 // Root walks up from the working directory to the folder with magefile.go

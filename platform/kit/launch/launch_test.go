@@ -30,6 +30,11 @@ func TestOptional(t *testing.T) {
 		"an id and options":  {[]string{"traces", "local", "4bf9", "-json"}, []string{"traces", "local", "-id=4bf9", "-json"}},
 		"no id":              {[]string{"traces", "local", "-json"}, []string{"traces", "local", "-json"}},
 		"the environment":    {[]string{"traces", "local"}, []string{"traces", "local"}},
+		"a service":          {[]string{"check:invariants", "local", "orders"}, []string{"check:invariants", "local", "-service=orders"}},
+		"values apart":       {[]string{"token", "-scope", "a.read", "-expires", "1h", "-json"}, []string{"token", "-scope=a.read", "-expires=1h", "-json"}},
+		"values joined":      {[]string{"token", "-scope=a.read", "-json"}, []string{"token", "-scope=a.read", "-json"}},
+		"a value missing":    {[]string{"token", "-scope", "-json"}, []string{"token", "-scope", "-json"}},
+		"nothing":            {nil, nil},
 		"another target":     {[]string{"logs", "local", "catalog"}, []string{"logs", "local", "catalog"}},
 		"a word beyond that": {[]string{"traces", "local", "4bf9", "x"}, []string{"traces", "local", "-id=4bf9", "x"}},
 	}
