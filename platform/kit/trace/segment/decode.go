@@ -4,18 +4,31 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/slipway-dev/slipway/platform/kit/trace"
 )
+
+// subsegment is the type of one that stands by itself.
+const subsegment = "subsegment"
 
 // Decode makes a trace of segments. Those that X-Ray inferred are left out:
 // nobody reported them.
 func Decode(id trace.ID, documents []Document) trace.Trace {
 	t := trace.Trace{ID: id}
 	for _, d := range documents {
-		if !d.Inferred {
+		if !d.Inferred && d.Type != subsegment {
 			t.Spans = appendSpans(t.Spans, d, nil)
+		}
+	}
+	for _, d := range documents { // sent apart from the segments that they belong to
+		if d.Type == subsegment {
+			var above *trace.Span
+			if i := slices.IndexFunc(t.Spans, func(s trace.Span) bool { return s.ID == d.ParentID }); i >= 0 {
+				above = new(t.Spans[i])
+			}
+			t.Spans = appendSpans(t.Spans, d, above)
 		}
 	}
 	t.Tidy()
@@ -92,7 +105,7 @@ func (d Document) kind(above *trace.Span) trace.Kind {
 	switch {
 	case d.Namespace != "" || d.SQL != nil:
 		return trace.Client
-	case above == nil && d.Type != "subsegment":
+	case above == nil && d.Type != subsegment:
 		return trace.Server
 	default:
 		return trace.Internal
