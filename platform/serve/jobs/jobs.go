@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/slipway-dev/slipway/platform/serve/internal/telemetry"
 )
@@ -37,6 +38,11 @@ type Runtime struct {
 const (
 	startPause = time.Second // between tries to start while the database is away
 	fetchPause = 20 * time.Millisecond
+
+	// connsToListen is the size of a pool that can spare a connection for being
+	// told of new jobs (LISTEN). With a smaller one the jobs are asked for every
+	// second, as they also are while that connection is lost.
+	connsToListen = 4
 )
 
 // New makes the client. It does not connect.
@@ -45,7 +51,6 @@ func New(rt Runtime, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := rt.Log
 	inner, err := river.NewClient(riverpgxv5.New(rt.Pool), &river.Config{
 		Workers:              cfg.Workers,
 		Queues:               cfg.Queues,
@@ -55,12 +60,14 @@ func New(rt Runtime, cfg Config) (*Client, error) {
 		RescueStuckJobsAfter: cfg.RescueAfter,
 		RetryPolicy:          RetryPolicy{},
 		FetchCooldown:        fetchPause,
-		Logger:               log,
+		PollOnly:             rt.Pool.Config().MaxConns < connsToListen,
+		Middleware:           []rivertype.Middleware{&tracer{telemetry: rt.Telemetry, log: rt.Log}},
+		Logger:               slog.New(quiet{rt.Log.Handler()}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)
 	}
-	return &Client{Client: inner, log: log}, nil
+	return &Client{Client: inner, log: rt.Log}, nil
 }
 
 // Run works jobs until ctx ends. Then it fetches no more, and waits for the
