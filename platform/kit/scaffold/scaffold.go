@@ -146,6 +146,7 @@ var layout = map[string]string{
 	"README.md":       "services/NAME/README.md",
 	"main.go":         "services/NAME/cmd/NAME/main.go",
 	"service_test.go": "services/NAME/cmd/NAME/service_test.go",
+	"replay.json":     "services/NAME/cmd/NAME/testdata/replay.json",
 	"domain.go":       "services/NAME/internal/PACKAGE/PACKAGE.go",
 	"errors.go":       "services/NAME/internal/PACKAGE/errors.go",
 	"keeper.go":       "services/NAME/internal/PACKAGE/keeper.go",

@@ -27,8 +27,8 @@ func over(ctx context.Context, what func(context.Context, toolchain.Options) err
 	return failure(ctx, what(ctx, toolchain.Options{Root: root, Stdout: os.Stdout, Stderr: os.Stderr}))
 }
 
-// Test runs the tests of every module; --race adds the race detector. Example: mage test.
-func Test(ctx context.Context, race *bool) error {
+// Test runs the tests of every module, or of that of --only=services/NAME; --race adds the race detector. Example: mage test.
+func Test(ctx context.Context, only *string, race *bool) error {
 	return over(ctx, func(ctx context.Context, o toolchain.Options) error {
 		cache, err := place.Cache()
 		if err != nil {
@@ -41,6 +41,7 @@ func Test(ctx context.Context, race *bool) error {
 		if _, err := postgres.Obtain(ctx, cache, nil); err != nil {
 			return err
 		}
+		o.Only = value(only)
 		return toolchain.Test(ctx, o, set(race))
 	})
 }
@@ -50,8 +51,13 @@ func E2E(ctx context.Context, run *string) error {
 	return over(ctx, func(ctx context.Context, o toolchain.Options) error { return toolchain.EndToEnd(ctx, o, value(run)) })
 }
 
-// Lint runs every linter on code, protos and workflows. Example: mage lint.
-func Lint(ctx context.Context) error { return over(ctx, toolchain.Lint) }
+// Lint runs every linter on code, or on that of --only=services/NAME, protos and workflows. Example: mage lint.
+func Lint(ctx context.Context, only *string) error {
+	return over(ctx, func(ctx context.Context, o toolchain.Options) error {
+		o.Only = value(only)
+		return toolchain.Lint(ctx, o)
+	})
+}
 
 // Gen generates code from protos and queries; --check only says what is out of date. Example: mage gen.
 func Gen(ctx context.Context, check *bool) error {

@@ -31,7 +31,7 @@ func Lint(ctx context.Context, o Options) error {
 }
 
 func (o Options) linters(ctx context.Context) ([]Command, error) {
-	modules, err := Modules(o.Root)
+	modules, err := o.modules()
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,9 @@ import (
 type Options struct {
 	// Root is the checkout.
 	Root string
+	// Only is the folder of one module, relative to Root; all of them if empty.
+	// Test and Lint look at it.
+	Only string
 	// Stdout and Stderr take what the tools print.
 	Stdout, Stderr io.Writer
 }
@@ -21,6 +25,31 @@ func (o Options) command(args ...string) Command {
 	return Command{Dir: o.Root, Args: args, Stdout: o.Stdout, Stderr: o.Stderr}
 }
 
+// modules are those that a run is about.
+func (o Options) modules() ([]string, error) {
+	all, err := Modules(o.Root)
+	if err != nil || o.Only == "" {
+		return all, err
+	}
+	dir := filepath.Join(o.Root, filepath.FromSlash(o.Only))
+	if !slices.Contains(all, dir) {
+		return nil, &ModuleError{Dir: o.Only}
+	}
+	return []string{dir}, nil
+}
+
+// ModuleError says that a folder is no module of the workspace.
+type ModuleError struct{ Dir string }
+
+// Error names the folder.
+func (e *ModuleError) Error() string { return e.Dir + " is no module of the workspace" }
+
+// Next lists those there are.
+func (*ModuleError) Next() string { return "go work edit -json   # lists them under Use" }
+
+// ExitCode is that of a wrong argument.
+func (*ModuleError) ExitCode() int { return 2 }
+
 // Test runs the tests of every module of the workspace. With race, the race
 // detector watches, which needs a C compiler.
 func Test(ctx context.Context, o Options, race bool) error {
@@ -28,7 +57,16 @@ func Test(ctx context.Context, o Options, race bool) error {
 	if race {
 		args = append(args, "-race")
 	}
-	return o.command(append(args, "work")...).Run(ctx)
+	if o.Only == "" {
+		return o.command(append(args, "work")...).Run(ctx)
+	}
+	modules, err := o.modules()
+	if err != nil {
+		return err
+	}
+	cmd := o.command(append(args, "./...")...)
+	cmd.Dir = modules[0]
+	return cmd.Run(ctx)
 }
 
 // platforms are those that the kit and the services run on.

@@ -43,6 +43,18 @@ func TestModulesAreThoseOfTheWorkspace(t *testing.T) {
 	}
 }
 
+func TestOneModuleIsMeant(t *testing.T) {
+	root := tree(t, map[string]string{"go.work": "go 1.26.0\n\nuse (\n\t./services/b\n\t./a\n)\n"})
+	got, err := Options{Root: root, Only: "services/b"}.modules()
+	if err != nil || !slices.Equal(got, []string{filepath.Join(root, "services/b")}) {
+		t.Errorf("modules = %v, %v", got, err)
+	}
+	var unknown *ModuleError
+	if _, err := (Options{Root: root, Only: "services"}).modules(); !errors.As(err, &unknown) || unknown.ExitCode() != 2 {
+		t.Errorf("a folder that is no module: %v", err)
+	}
+}
+
 func TestRunTellsTheExitCode(t *testing.T) {
 	err := Command{Dir: t.TempDir(), Args: []string{"sh", "-c", "exit 7"}}.Run(t.Context())
 	var exit *ExitError
