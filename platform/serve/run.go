@@ -14,6 +14,10 @@ import (
 	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
 )
 
+// lastCall is how long before the end of the drain the streams that are still
+// open are ended; http.Server.Shutdown looks every half second.
+const lastCall = 3 * time.Second
+
 // Run binds the configured ports and serves until ctx ends and the drain is
 // done. A port in use is an error before anything is served.
 func (a *App) Run(ctx context.Context) error {
@@ -121,8 +125,8 @@ func (a *App) drain(ctx context.Context, delay time.Duration) error {
 	}
 	a.streams.Stop()
 	// Streams that do not listen are ended while there is time to say why.
-	lastCall := time.AfterFunc((a.cfg.ShutdownTimeout-time.Since(start))*9/10, a.streams.CutOff)
-	defer lastCall.Stop()
+	left := a.cfg.ShutdownTimeout - time.Since(start)
+	defer time.AfterFunc(left-min(left/2, lastCall), a.streams.CutOff).Stop()
 	defer a.fresh.CloseFresh()()
 	var g errgroup.Group
 	g.Go(func() error { return drain.GRPC(ctx, a.public) })
