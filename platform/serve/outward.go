@@ -43,6 +43,13 @@ func (b *Builder) Conn(callee string, scopes ...string) (grpc.ClientConnInterfac
 	return conn, nil
 }
 
+// CalleeError turns the error of a call through Builder.Conn into one that a
+// handler may return: the callee's reason, domain and details, where they are
+// meant for whoever asked. That our token is refused, that the callee lacks the
+// method or failed inside, becomes INTERNAL and is logged. errs.KindOf and
+// errors.As work on it. A nil error stays nil.
+func CalleeError(callee string, err error) error { return outbound.Answer(callee, err) }
+
 // Jobs makes the service's background jobs, which Service.Jobs allows. They
 // start with the listeners. When the process drains they fetch no more, the
 // running ones end within the drain, and what is left is tried again elsewhere.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jonboulle/clockwork"
+
 	"github.com/slipway-dev/slipway/platform/serve/internal/telemetry"
 )
 
@@ -42,6 +44,8 @@ type Target struct {
 	Log     *slog.Logger
 
 	Telemetry *telemetry.Telemetry // nil traces nothing
+	Breaker   Breaker
+	Clock     clockwork.Clock // of the tokens; nil means the real one
 }
 
 // Variable names the environment variable with the callee's address.
@@ -55,7 +59,11 @@ func (t Target) validate() error {
 	if t.Address == "" {
 		return fmt.Errorf("connect to %s: %s is not set\nnext: name %s among the calls in service.yaml", t.Callee, variable, t.Callee)
 	}
-	if _, _, err := net.SplitHostPort(strings.TrimPrefix(t.Address, "dns:///")); err != nil {
+	bare := t.Address
+	if _, name, ok := strings.Cut(bare, ":///"); ok { // with a resolver's scheme
+		bare = name
+	}
+	if _, _, err := net.SplitHostPort(bare); err != nil {
 		return fmt.Errorf("connect to %s: %s must be host:port, is %q", t.Callee, variable, t.Address)
 	}
 	if len(t.Scopes) > 0 && (t.TokenURL == "" || t.ClientID == "" || t.ClientSecret == "") {
