@@ -94,7 +94,7 @@ func (a *App) complete(ctx context.Context, svc Service, environ map[string]stri
 			return fmt.Errorf("open database: %w", err)
 		}
 		a.pool, b.pool = pool, pool
-		b.Ready("database", pool.Ping)
+		b.Ready("database", database.Ready(pool))
 	}
 	if err := svc.Setup(ctx, b); err != nil {
 		return fmt.Errorf("set up %s: %w", svc.Name, err)
