@@ -25,14 +25,15 @@ import (
 // restarts, and checks after each step what must always hold.
 type machine struct {
 	*world
-	rt     *rapid.T
-	images map[string]string // by task definition
-	harm   int               // tasks that the present step takes away
+	rt      *rapid.T
+	images  map[string]string // by task definition
+	harm    int               // tasks that the present step takes away
+	besides bool              // the service has what the other strategies need
 }
 
 func newMachine(rt *rapid.T, dir string) *machine {
 	w := newWorld(rt, dir)
-	m := &machine{world: w, rt: rt, images: map[string]string{}}
+	m := &machine{world: w, rt: rt, images: map[string]string{}, besides: rapid.Bool().Draw(rt, "besides")}
 	w.targets.Judge = func(_ string, t scheduler.Target) string { return m.fitness(t.ID) }
 	w.runtime.Behave = func(spec task.Spec) fake.Behaviour {
 		m.checkMaximum()
@@ -40,6 +41,9 @@ func newMachine(rt *rapid.T, dir string) *machine {
 	}
 	w.create(m.image("run"), int32(rapid.IntRange(1, 4).Draw(rt, "desired")), func(in *ecs.CreateServiceInput) {
 		in.HealthCheckGracePeriodSeconds = aws.Int32(int32(rapid.IntRange(0, 20).Draw(rt, "grace")))
+		if m.besides {
+			besides(m.strategy())(in)
+		}
 	})
 	return m
 }
@@ -74,11 +78,30 @@ func (m *machine) live() []types.Task {
 	return slices.DeleteFunc(m.s.Tasks("test"), func(t types.Task) bool { return *t.DesiredStatus != "RUNNING" })
 }
 
+// strategy draws a deployment configuration.
+func (m *machine) strategy() *types.DeploymentConfiguration {
+	return rapid.SampledFrom([]func() *types.DeploymentConfiguration{blueGreen, canary, linear, func() *types.DeploymentConfiguration {
+		return &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyRolling}
+	}}).Draw(m.rt, "strategy")()
+}
+
+// rolling reports whether deployments keep to the bounds.
+func (m *machine) rolling() bool { return !m.besides }
+
+// registered lists the targets of both groups.
+func (m *machine) registered() []string {
+	return append(m.targets.Registered(group), m.targets.Registered(green)...)
+}
+
+// healthy counts the tasks that get traffic and answer it.
 func (m *machine) healthy() int {
-	n := 0
+	n, shares := 0, m.targets.Shares(rule)
 	for _, t := range m.live() {
-		if *t.LastStatus == "RUNNING" && m.targets.Health(group, *t.TaskArn).State == scheduler.TargetHealthy {
-			n++
+		for _, g := range []string{group, green} {
+			carries := shares[g] > 0 || len(shares) == 0 && g == group
+			if carries && *t.LastStatus == "RUNNING" && m.targets.Health(g, *t.TaskArn).State == scheduler.TargetHealthy {
+				n++
+			}
 		}
 	}
 	return n
@@ -86,7 +109,7 @@ func (m *machine) healthy() int {
 
 // checkMaximum runs whenever a task starts.
 func (m *machine) checkMaximum() {
-	if n, most := len(m.live()), m.bounds().Max; n > most {
+	if n, most := len(m.live()), m.bounds().Max; n > most && m.rolling() {
 		m.rt.Fatalf("%d tasks start or run, at most %d may", n, most)
 	}
 }
@@ -105,7 +128,7 @@ func (m *machine) check(before int) {
 			m.rt.Fatalf("task %s belongs to %s, which is no deployment of the service", *t.TaskArn, *t.StartedBy)
 		}
 	}
-	for _, id := range m.targets.Registered(group) {
+	for _, id := range m.registered() {
 		if !live[id] {
 			m.rt.Fatalf("task %s is stopping and still gets traffic", id)
 		}
@@ -129,6 +152,38 @@ func (m *machine) check(before int) {
 // idle waits until the scheduler has done what it decided.
 func (m *machine) idle() { m.await(m.s.Idle) }
 
+// ailing counts the targets that would not answer: a deployment that is
+// superseded gives the traffic back to them.
+func (m *machine) ailing() int {
+	n := 0
+	for _, g := range []string{group, green} {
+		n += len(m.targets.Registered(g)) - m.well(g)
+	}
+	return n
+}
+
+// well counts the healthy targets of a group.
+func (m *machine) well(g string) int {
+	n := 0
+	for _, id := range m.targets.Registered(g) {
+		if m.targets.Health(g, id).State == scheduler.TargetHealthy {
+			n++
+		}
+	}
+	return n
+}
+
+// atLeast is what a deployment leaves: one that supersedes another half way
+// gives all traffic back to one side, however many tasks both have.
+func (m *machine) atLeast(before int) int {
+	for _, g := range []string{group, green} {
+		if m.besides && len(m.targets.Registered(g)) > 0 {
+			before = min(before, m.well(g))
+		}
+	}
+	return before
+}
+
 // pick draws one of the names.
 func (m *machine) pick(names []string, label string) (string, bool) {
 	if len(names) == 0 {
@@ -142,7 +197,10 @@ func (m *machine) steps() map[string]func() {
 	step := func(fn func()) func() {
 		return func() {
 			m.harm = 0
-			before := m.healthy()
+			if m.besides {
+				m.harm = m.ailing()
+			}
+			before := m.atLeast(m.healthy())
 			fn()
 			m.idle()
 			m.check(before)
@@ -155,7 +213,7 @@ func (m *machine) steps() map[string]func() {
 		"scale":     step(m.scale),
 		"crash": step(func() {
 			if arn, some := m.pick(m.runtime.Alive(), "task"); some {
-				m.harm = 1
+				m.harm++
 				m.runtime.Exit(arn, 1)
 			}
 		}),
@@ -167,7 +225,7 @@ func (m *machine) steps() map[string]func() {
 		}),
 		"stop task": step(func() {
 			if arn, some := m.pick(m.runtime.Alive(), "task"); some {
-				m.harm = 1
+				m.harm++
 				m.must(m.s.StopTask(context.Background(), &ecs.StopTaskInput{Cluster: aws.String("test"), Task: aws.String(arn)}))
 			}
 		}),
@@ -189,7 +247,13 @@ func (m *machine) deployAny() {
 	if m.service().DesiredCount == 0 {
 		images = images[:2] // with no task to run, even a broken image completes
 	}
-	m.deploy(m.image(rapid.SampledFrom(images).Draw(m.rt, "image")))
+	definition := m.image(rapid.SampledFrom(images).Draw(m.rt, "image"))
+	m.update(func(in *ecs.UpdateServiceInput) {
+		in.TaskDefinition = aws.String(definition)
+		if m.besides {
+			in.DeploymentConfiguration = m.strategy()
+		}
+	})
 }
 
 func (m *machine) configure() {
@@ -214,7 +278,18 @@ func (m *machine) scale() {
 }
 
 func (m *machine) flip() {
-	id, some := m.pick(m.targets.Registered(group), "target")
+	// What gets no traffic is left alone: its ills would show only later, in a
+	// step that is not to blame for them.
+	targets := m.registered()
+	if shares := m.targets.Shares(rule); len(shares) > 0 {
+		targets = nil
+		for _, g := range []string{group, green} {
+			if shares[g] > 0 {
+				targets = append(targets, m.targets.Registered(g)...)
+			}
+		}
+	}
+	id, some := m.pick(targets, "target")
 	if !some {
 		return
 	}
@@ -222,8 +297,10 @@ func (m *machine) flip() {
 	if m.fitness(id) == scheduler.TargetHealthy {
 		states = append(states, scheduler.TargetHealthy)
 	}
-	m.harm = 1
-	m.targets.Set(group, id, rapid.SampledFrom(states).Draw(m.rt, "health"))
+	m.harm++
+	health := rapid.SampledFrom(states).Draw(m.rt, "health")
+	m.targets.Set(group, id, health)
+	m.targets.Set(green, id, health)
 }
 
 // finishStops lets everything that is draining or stopping come to its end.
@@ -237,7 +314,7 @@ func (m *machine) finishStops() {
 }
 
 func (m *machine) restartAny() {
-	m.harm = len(m.live())
+	m.harm += len(m.live())
 	var adopted []string
 	for _, arn := range m.runtime.Alive() {
 		if rapid.Bool().Draw(m.rt, "adopt") {
@@ -266,8 +343,9 @@ func (m *machine) quiesce() {
 		for _, t := range m.tasks("PENDING") {
 			m.runtime.Up(*t.TaskArn)
 		}
-		for _, id := range m.targets.Registered(group) {
+		for _, id := range m.registered() {
 			m.targets.Set(group, id, m.fitness(id))
+			m.targets.Set(green, id, m.fitness(id))
 		}
 		if d := m.service().Deployments; len(d) == 1 && d[0].RolloutState != types.DeploymentRolloutStateInProgress && m.service().PendingCount == 0 {
 			if d[0].RolloutState == types.DeploymentRolloutStateFailed || m.service().RunningCount == m.service().DesiredCount {
@@ -314,8 +392,15 @@ func (m *machine) checkEnd() {
 			m.rt.Fatalf("task %s is not of the service's revision: %s", *t.TaskArn, m.story())
 		}
 	}
-	if n := len(m.live()); n != int(svc.DesiredCount) || len(m.targets.Registered(group)) != n || len(m.runtime.Alive()) != n {
-		m.rt.Fatalf("%d tasks, %d targets, %d alive, want %d", n, len(m.targets.Registered(group)), len(m.runtime.Alive()), svc.DesiredCount)
+	if n := len(m.live()); n != int(svc.DesiredCount) || len(m.registered()) != n || len(m.runtime.Alive()) != n {
+		m.rt.Fatalf("%d tasks, %d targets, %d alive, want %d", n, len(m.registered()), len(m.runtime.Alive()), svc.DesiredCount)
+	}
+	if shares := m.targets.Shares(rule); len(shares) > 0 {
+		for _, g := range []string{group, green} {
+			if n := len(m.targets.Registered(g)); n > 0 && shares[g] != 100 || n == 0 && shares[g] != 0 && svc.DesiredCount > 0 {
+				m.rt.Fatalf("%d targets in a group that gets %g percent: %s", n, shares[g], m.story())
+			}
+		}
 	}
 }
 
