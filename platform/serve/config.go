@@ -48,6 +48,9 @@ type Config struct {
 	RequestTimeoutMax time.Duration `env:"REQUEST_TIMEOUT_MAX" envDefault:"60s"`
 	StreamTimeout     time.Duration `env:"STREAM_TIMEOUT"      envDefault:"15m"`
 
+	// HeaderTimeout is how long an HTTP request's headers may take to arrive.
+	HeaderTimeout time.Duration `env:"HEADER_TIMEOUT" envDefault:"5s"`
+
 	// MaxRequestBytes bounds a request's body or message, MaxHeaderBytes its
 	// headers.
 	MaxRequestBytes int `env:"MAX_REQUEST_BYTES" envDefault:"1048576"`
@@ -218,6 +221,7 @@ func (c *Config) Validate() error {
 	add(c.RequestTimeout > 0, "REQUEST_TIMEOUT: must be more than 0, is %v", c.RequestTimeout)
 	add(c.RequestTimeoutMax >= c.RequestTimeout, "REQUEST_TIMEOUT_MAX: must be at least REQUEST_TIMEOUT (%v), is %v",
 		c.RequestTimeout, c.RequestTimeoutMax)
+	add(c.HeaderTimeout > 0, "HEADER_TIMEOUT: must be more than 0, is %v", c.HeaderTimeout)
 	add(c.StreamTimeout > 0, "STREAM_TIMEOUT: must be more than 0, is %v", c.StreamTimeout)
 	add(c.MaxRequestBytes >= 1024, "MAX_REQUEST_BYTES: must be at least 1024, is %d", c.MaxRequestBytes)
 	add(c.MaxHeaderBytes >= 4096 && c.MaxHeaderBytes <= 1<<24, "MAX_HEADER_BYTES: must be from 4096 to 16777216, is %d", c.MaxHeaderBytes)
