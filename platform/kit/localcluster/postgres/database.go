@@ -24,8 +24,9 @@ func (s *Server) Ensure(ctx context.Context, name, password string) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	// Held until the session ends: "create database" knows no "if not exists".
-	if _, err := conn.Exec(ctx, "select pg_advisory_lock(hashtext($1))", name); err != nil {
+	// Held until the session ends: "create database" knows no "if not exists",
+	// and two at once who close the databases of all fail.
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock(hashtext('slipway'))"); err != nil {
 		return fmt.Errorf("wait for another who makes database %s: %w", name, err)
 	}
 	if err := ensureRole(ctx, conn, name, password); err != nil {

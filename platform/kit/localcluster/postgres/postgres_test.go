@@ -104,9 +104,9 @@ func TestServiceHasItsOwnDatabase(t *testing.T) {
 func TestEnsureByManyAtOnce(t *testing.T) {
 	s := start(t, Config{Dir: folder(t)})
 	var all sync.WaitGroup
-	for range 8 {
+	for i := range 24 {
 		all.Go(func() {
-			if err := s.Ensure(t.Context(), "orders", "p"); err != nil {
+			if err := s.Ensure(t.Context(), []string{"orders", "catalog"}[i%2], "p"); err != nil {
 				t.Error(err)
 			}
 		})
