@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/admin"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/alarms"
@@ -44,6 +45,18 @@ type parts struct {
 	issuer    *issuer.Issuer
 	mesh      *mesh.Mesh
 	handler   http.Handler
+	// stopping says that the endpoint serves nothing any more but what tasks
+	// send as they end.
+	stopping atomic.Bool
+}
+
+// ServeHTTP is the endpoint. While the cluster stops it is, for all but spans,
+// as if nobody listened.
+func (p *parts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.stopping.Load() && !p.traces.receiver.Takes(r) {
+		panic(http.ErrAbortHandler)
+	}
+	p.handler.ServeHTTP(w, r)
 }
 
 // Folders below the state folder.
@@ -224,11 +237,11 @@ func (c *cluster) routes(p *parts, s *stores) (http.Handler, error) {
 	}), nil
 }
 
-// close ends the parts in the order in which they need one another: tasks may
+// close ends the parts, but for tasks and endpoint, which have ended before, in
+// the order in which they need one another: tasks may
 // log, call each other and use the database to their end.
 func (p *parts) close(ctx context.Context) error {
-	err := p.runtime.Close(ctx)
-	err = errors.Join(err, p.mesh.Close(ctx))
+	err := p.mesh.Close(ctx)
 	p.gateway.Close()
 	return errors.Join(err, p.traces.close(), p.logs.Close(), p.database.Stop(context.WithoutCancel(ctx)))
 }

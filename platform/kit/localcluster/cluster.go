@@ -123,18 +123,35 @@ func (c *cluster) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, database.Stop(context.WithoutCancel(ctx)))
 	}
-	err = c.serve(ctx, parts)
+	// Tasks send their last spans as they end, so that the endpoint ends last.
+	tasksEnded, endpoint := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(endpoint)
+		endpoint <- serveHTTP(tasksEnded, c.endpoint, parts)
+	}()
+	err = c.serve(ctx, parts, endpoint)
 	c.cfg.Logger.InfoContext(ctx, "stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
-	return errors.Join(err, parts.close(grace), daemon.RemoveInfo(c.cfg.StateDir))
+	err = errors.Join(err, parts.runtime.Close(grace))
+	close(tasksEnded)
+	return errors.Join(err, <-endpoint, parts.close(grace), daemon.RemoveInfo(c.cfg.StateDir))
 }
 
-// serve runs all parts until ctx ends or one of them fails.
-func (c *cluster) serve(ctx context.Context, p *parts) error {
+// serve runs all parts until ctx ends or one of them fails; endpoint tells of
+// the endpoint's failure.
+func (c *cluster) serve(ctx context.Context, p *parts, endpoint <-chan error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.gateway.Serve(ctx, c.gateway) })
-	group.Go(func() error { return serveHTTP(ctx, c.endpoint, p.handler) })
+	group.Go(func() error {
+		defer p.stopping.Store(true)
+		select {
+		case err := <-endpoint:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	group.Go(func() error { return p.scheduler.Run(ctx) })
 	group.Go(func() error { p.alarms.Run(ctx); return nil })
 	group.Go(func() error { p.database.Supervise(ctx); return nil })
@@ -151,8 +168,9 @@ func (c *cluster) serve(ctx context.Context, p *parts) error {
 	return group.Wait()
 }
 
-// serveHTTP serves until ctx ends, then lets requests finish for a moment.
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+// serveHTTP serves until ended is closed, then lets requests finish for a
+// moment.
+func serveHTTP(ended <-chan struct{}, l net.Listener, h http.Handler) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // for OTLP over gRPC
@@ -162,9 +180,9 @@ func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve endpoint: %w", err)
-	case <-ctx.Done():
+	case <-ended:
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	grace, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil {
 		_ = srv.Close() // what still runs is cut
