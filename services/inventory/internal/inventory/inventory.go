@@ -39,8 +39,8 @@ type Store interface {
 	// it is no longer in m.From.
 	Move(ctx context.Context, id string, m Movement, at time.Time) (done bool, err error)
 	// MoveDue makes the movement for at most limit active reservations whose time
-	// is up at the given time, and says how many it moved. It passes over those
-	// that somebody else is changing.
+	// is up at the given time, and says how many it moved: fewer than there are
+	// if somebody else moved some first.
 	MoveDue(ctx context.Context, m Movement, at time.Time, limit int32) (moved int, err error)
 }
 
@@ -293,7 +293,7 @@ func (v *Inventory) Expire(ctx context.Context) (int, error) {
 			return total, fmt.Errorf("expire reservations: %w", err)
 		}
 		total += n
-		if n < int(v.batch) {
+		if n == 0 {
 			return total, nil
 		}
 	}

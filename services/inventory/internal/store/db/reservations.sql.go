@@ -30,10 +30,12 @@ type GetReservationRow struct {
 	Quantities []int32
 }
 
-// Each change is one statement, and so one round trip and one
-// transaction: the rows of popular SKUs are locked no longer than the server
-// needs to commit. All of them lock a reservation first, if it exists, and then
-// the items in the order of their SKUs, so none waits for another in a circle.
+// Each change is one statement, and so one round trip and one transaction: the
+// rows of popular SKUs are locked no longer than the server needs to commit.
+// All of them lock the items first, in the order of their SKUs, and touch a
+// reservation only then. So whoever holds a reservation waits for nobody, and
+// nobody waits in a circle. (An insert that meets the id of a reservation waits
+// for a change of that one to end, so it must not come before the items.)
 // Reading a locked row in the same statement yields its newest version.
 func (q *Queries) GetReservation(ctx context.Context, id string) (GetReservationRow, error) {
 	row := q.db.QueryRow(ctx, getReservation, id)
@@ -51,28 +53,28 @@ func (q *Queries) GetReservation(ctx context.Context, id string) (GetReservation
 }
 
 const move = `-- name: Move :execrows
-WITH moved AS (
-    UPDATE reservations AS r SET
-        state = $5::text,
-        update_time = greatest(r.update_time, $4::timestamptz)
-    WHERE r.id = $6::text AND r.state = $7::text
-    RETURNING r.id
-), locked AS (
-    SELECT s.sku, l.quantity, l.reservation_id
-    FROM moved AS m
-    JOIN reservation_lines AS l ON l.reservation_id = m.id
-    JOIN stock_items AS s ON s.sku = l.sku
+WITH locked AS (
+    SELECT s.sku, l.quantity
+    FROM reservation_lines AS l JOIN stock_items AS s ON s.sku = l.sku
+    WHERE l.reservation_id = $5::text
     ORDER BY s.sku
     FOR NO KEY UPDATE OF s
+), moved AS (
+    UPDATE reservations AS r SET
+        state = $6::text,
+        update_time = greatest(r.update_time, $4::timestamptz)
+    FROM (SELECT count(*) AS lines FROM locked) AS l
+    WHERE r.id = $5::text AND r.state = $7::text AND l.lines > 0
+    RETURNING r.id
 ), stocked AS (
     UPDATE stock_items AS s SET
         on_hand = s.on_hand + $2::integer * l.quantity,
         reserved = s.reserved + $3::integer * l.quantity,
         entries = s.entries + 1,
         update_time = greatest(s.update_time, $4::timestamptz)
-    FROM locked AS l
+    FROM locked AS l CROSS JOIN moved AS m
     WHERE s.sku = l.sku
-    RETURNING s.sku, s.entries AS number, l.quantity, l.reservation_id
+    RETURNING s.sku, s.entries AS number, l.quantity, m.id AS reservation_id
 )
 INSERT INTO ledger_entries (sku, number, kind, on_hand_delta, reserved_delta, reason, reservation_id, create_time)
 SELECT k.sku, k.number, $1::text,
@@ -85,8 +87,8 @@ type MoveParams struct {
 	OnHand    int32
 	Reserved  int32
 	Now       time.Time
-	ToState   string
 	ID        string
+	ToState   string
 	FromState string
 }
 
@@ -98,8 +100,8 @@ func (q *Queries) Move(ctx context.Context, arg MoveParams) (int64, error) {
 		arg.OnHand,
 		arg.Reserved,
 		arg.Now,
-		arg.ToState,
 		arg.ID,
+		arg.ToState,
 		arg.FromState,
 	)
 	if err != nil {
@@ -114,13 +116,18 @@ WITH due AS (
     WHERE r.state = 'ACTIVE' AND r.expire_time <= $1::timestamptz
     ORDER BY r.expire_time
     LIMIT $2
-    FOR NO KEY UPDATE SKIP LOCKED
+), wanted AS (
+    SELECT DISTINCT l.sku FROM due AS d JOIN reservation_lines AS l ON l.reservation_id = d.id
+), locked AS (
+    SELECT s.sku FROM wanted AS w JOIN stock_items AS s ON s.sku = w.sku
+    ORDER BY s.sku
+    FOR NO KEY UPDATE OF s
 ), moved AS (
     UPDATE reservations AS r SET
         state = $3::text,
         update_time = greatest(r.update_time, $1::timestamptz)
-    FROM due AS d
-    WHERE r.id = d.id
+    FROM due AS d CROSS JOIN (SELECT count(*) AS items FROM locked) AS l
+    WHERE r.id = d.id AND r.state = 'ACTIVE' AND l.items > 0
     RETURNING r.id
 ), lines AS (
     SELECT l.sku, l.quantity, l.reservation_id,
@@ -128,20 +135,15 @@ WITH due AS (
     FROM moved AS m JOIN reservation_lines AS l ON l.reservation_id = m.id
 ), totals AS (
     SELECT l.sku, sum(l.quantity)::integer AS quantity, count(*) AS lines FROM lines AS l GROUP BY l.sku
-), locked AS (
-    SELECT s.sku, t.quantity, t.lines
-    FROM totals AS t JOIN stock_items AS s ON s.sku = t.sku
-    ORDER BY s.sku
-    FOR NO KEY UPDATE OF s
 ), stocked AS (
     UPDATE stock_items AS s SET
-        on_hand = s.on_hand + $4::integer * l.quantity,
-        reserved = s.reserved + $5::integer * l.quantity,
-        entries = s.entries + l.lines,
+        on_hand = s.on_hand + $4::integer * t.quantity,
+        reserved = s.reserved + $5::integer * t.quantity,
+        entries = s.entries + t.lines,
         update_time = greatest(s.update_time, $1::timestamptz)
-    FROM locked AS l
-    WHERE s.sku = l.sku
-    RETURNING s.sku, s.entries - l.lines AS before
+    FROM totals AS t
+    WHERE s.sku = t.sku
+    RETURNING s.sku, s.entries - t.lines AS before
 ), noted AS (
     INSERT INTO ledger_entries (sku, number, kind, on_hand_delta, reserved_delta, reason, reservation_id, create_time)
     SELECT k.sku, k.before + l.place, $6::text,

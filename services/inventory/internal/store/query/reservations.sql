@@ -1,7 +1,9 @@
--- Each change is one statement, and so one round trip and one
--- transaction: the rows of popular SKUs are locked no longer than the server
--- needs to commit. All of them lock a reservation first, if it exists, and then
--- the items in the order of their SKUs, so none waits for another in a circle.
+-- Each change is one statement, and so one round trip and one transaction: the
+-- rows of popular SKUs are locked no longer than the server needs to commit.
+-- All of them lock the items first, in the order of their SKUs, and touch a
+-- reservation only then. So whoever holds a reservation waits for nobody, and
+-- nobody waits in a circle. (An insert that meets the id of a reservation waits
+-- for a change of that one to end, so it must not come before the items.)
 -- Reading a locked row in the same statement yields its newest version.
 
 -- name: GetReservation :one
@@ -53,28 +55,28 @@ FROM stocked AS k;
 -- name: Move :execrows
 -- Says how many entries it wrote: one for each line, or none if the reservation
 -- is not in the state that the movement starts from.
-WITH moved AS (
+WITH locked AS (
+    SELECT s.sku, l.quantity
+    FROM reservation_lines AS l JOIN stock_items AS s ON s.sku = l.sku
+    WHERE l.reservation_id = sqlc.arg(id)::text
+    ORDER BY s.sku
+    FOR NO KEY UPDATE OF s
+), moved AS (
     UPDATE reservations AS r SET
         state = sqlc.arg(to_state)::text,
         update_time = greatest(r.update_time, sqlc.arg(now)::timestamptz)
-    WHERE r.id = sqlc.arg(id)::text AND r.state = sqlc.arg(from_state)::text
+    FROM (SELECT count(*) AS lines FROM locked) AS l
+    WHERE r.id = sqlc.arg(id)::text AND r.state = sqlc.arg(from_state)::text AND l.lines > 0
     RETURNING r.id
-), locked AS (
-    SELECT s.sku, l.quantity, l.reservation_id
-    FROM moved AS m
-    JOIN reservation_lines AS l ON l.reservation_id = m.id
-    JOIN stock_items AS s ON s.sku = l.sku
-    ORDER BY s.sku
-    FOR NO KEY UPDATE OF s
 ), stocked AS (
     UPDATE stock_items AS s SET
         on_hand = s.on_hand + sqlc.arg(on_hand)::integer * l.quantity,
         reserved = s.reserved + sqlc.arg(reserved)::integer * l.quantity,
         entries = s.entries + 1,
         update_time = greatest(s.update_time, sqlc.arg(now)::timestamptz)
-    FROM locked AS l
+    FROM locked AS l CROSS JOIN moved AS m
     WHERE s.sku = l.sku
-    RETURNING s.sku, s.entries AS number, l.quantity, l.reservation_id
+    RETURNING s.sku, s.entries AS number, l.quantity, m.id AS reservation_id
 )
 INSERT INTO ledger_entries (sku, number, kind, on_hand_delta, reserved_delta, reason, reservation_id, create_time)
 SELECT k.sku, k.number, sqlc.arg(kind)::text,
@@ -90,13 +92,18 @@ WITH due AS (
     WHERE r.state = 'ACTIVE' AND r.expire_time <= sqlc.arg(now)::timestamptz
     ORDER BY r.expire_time
     LIMIT sqlc.arg(row_limit)
-    FOR NO KEY UPDATE SKIP LOCKED
+), wanted AS (
+    SELECT DISTINCT l.sku FROM due AS d JOIN reservation_lines AS l ON l.reservation_id = d.id
+), locked AS (
+    SELECT s.sku FROM wanted AS w JOIN stock_items AS s ON s.sku = w.sku
+    ORDER BY s.sku
+    FOR NO KEY UPDATE OF s
 ), moved AS (
     UPDATE reservations AS r SET
         state = sqlc.arg(to_state)::text,
         update_time = greatest(r.update_time, sqlc.arg(now)::timestamptz)
-    FROM due AS d
-    WHERE r.id = d.id
+    FROM due AS d CROSS JOIN (SELECT count(*) AS items FROM locked) AS l
+    WHERE r.id = d.id AND r.state = 'ACTIVE' AND l.items > 0
     RETURNING r.id
 ), lines AS (
     SELECT l.sku, l.quantity, l.reservation_id,
@@ -104,20 +111,15 @@ WITH due AS (
     FROM moved AS m JOIN reservation_lines AS l ON l.reservation_id = m.id
 ), totals AS (
     SELECT l.sku, sum(l.quantity)::integer AS quantity, count(*) AS lines FROM lines AS l GROUP BY l.sku
-), locked AS (
-    SELECT s.sku, t.quantity, t.lines
-    FROM totals AS t JOIN stock_items AS s ON s.sku = t.sku
-    ORDER BY s.sku
-    FOR NO KEY UPDATE OF s
 ), stocked AS (
     UPDATE stock_items AS s SET
-        on_hand = s.on_hand + sqlc.arg(on_hand)::integer * l.quantity,
-        reserved = s.reserved + sqlc.arg(reserved)::integer * l.quantity,
-        entries = s.entries + l.lines,
+        on_hand = s.on_hand + sqlc.arg(on_hand)::integer * t.quantity,
+        reserved = s.reserved + sqlc.arg(reserved)::integer * t.quantity,
+        entries = s.entries + t.lines,
         update_time = greatest(s.update_time, sqlc.arg(now)::timestamptz)
-    FROM locked AS l
-    WHERE s.sku = l.sku
-    RETURNING s.sku, s.entries - l.lines AS before
+    FROM totals AS t
+    WHERE s.sku = t.sku
+    RETURNING s.sku, s.entries - t.lines AS before
 ), noted AS (
     INSERT INTO ledger_entries (sku, number, kind, on_hand_delta, reserved_delta, reason, reservation_id, create_time)
     SELECT k.sku, k.before + l.place, sqlc.arg(kind)::text,
