@@ -54,8 +54,9 @@ var copied = []string{"proto", "services", "platform", "go.work", "go.work.sum"}
 
 // fill copies the checkout's code into the stage and adds the plan's files.
 func (p Plan) fill(ctx context.Context, stage string) error {
+	all := os.DirFS(p.root)
 	for _, tree := range copied {
-		err := filepath.WalkDir(filepath.Join(p.root, tree), func(path string, d fs.DirEntry, err error) error {
+		err := fs.WalkDir(all, tree, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return err
@@ -66,15 +67,11 @@ func (p Plan) fill(ctx context.Context, stage string) error {
 			case !d.Type().IsRegular():
 				return nil
 			}
-			rel, err := filepath.Rel(p.root, path)
+			data, err := fs.ReadFile(all, path)
 			if err != nil {
 				return err //nolint:wrapcheck // wrapped below
 			}
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return err //nolint:wrapcheck // wrapped below
-			}
-			return write(filepath.Join(stage, rel), data)
+			return write(local(stage, path), data)
 		})
 		if err != nil && (tree != "go.work.sum" || !errors.Is(err, fs.ErrNotExist)) {
 			return fmt.Errorf("copy %s to work on: %w", tree, err)
@@ -119,12 +116,13 @@ func (p Plan) finish(ctx context.Context, stage string, emit *event.Emitter) err
 // the tools left them, and what the tools made beside them.
 func (p Plan) collect(stage string) ([]File, error) {
 	var files []File
+	all := os.DirFS(stage)
 	for _, dir := range []string{"services/" + p.Service, "proto/slipway/" + p.names.Package} {
-		err := fs.WalkDir(os.DirFS(stage), dir, func(path string, d fs.DirEntry, err error) error {
+		err := fs.WalkDir(all, dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
-			data, err := os.ReadFile(local(stage, path))
+			data, err := fs.ReadFile(all, path)
 			files = append(files, File{Path: path, content: data})
 			return err //nolint:wrapcheck // wrapped below
 		})

@@ -152,8 +152,15 @@ func (n names) free(root string) error {
 // singular is the singular of a regular English plural, or the word itself.
 func singular(name string) string {
 	for _, ending := range []struct{ plural, singular string }{
-		{"ss", "ss"}, {"us", "us"}, {"is", "is"},
-		{"ies", "y"}, {"sses", "ss"}, {"xes", "x"}, {"ches", "ch"}, {"shes", "sh"}, {"s", ""},
+		{"ss", "ss"},
+		{"us", "us"},
+		{"is", "is"},
+		{"ies", "y"},
+		{"sses", "ss"},
+		{"xes", "x"},
+		{"ches", "ch"},
+		{"shes", "sh"},
+		{"s", ""},
 	} {
 		if stem, ok := strings.CutSuffix(name, ending.plural); ok && len(stem) > 1 && stem[len(stem)-2] != '-' {
 			return stem + ending.singular

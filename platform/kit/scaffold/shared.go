@@ -68,8 +68,8 @@ func (n names) own(before []byte) ([]byte, error) {
 	} {
 		kind := line[0][:strings.LastIndex(strings.TrimSuffix(line[0], "/"), "/")+1]
 		at := len(lines)
-		for i := len(lines) - 1; i >= 0; i-- {
-			if strings.HasPrefix(lines[i], kind) {
+		for i, have := range slices.Backward(lines) {
+			if strings.HasPrefix(have, kind) {
 				at = i + 1
 				break
 			}

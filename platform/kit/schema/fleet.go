@@ -104,7 +104,7 @@ func freePorts(n int) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close() // all at the end, so that none comes twice
+		defer func() { _ = l.Close() }() // all at the end, so that none comes twice
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		ports = append(ports, port)
 	}
@@ -218,11 +218,12 @@ var (
 
 func allScopes(root string) ([]string, error) {
 	var scopes []string
-	err := filepath.WalkDir(filepath.Join(root, "proto", "slipway"), func(path string, _ fs.DirEntry, err error) error {
+	protos := os.DirFS(filepath.Join(root, "proto", "slipway"))
+	err := fs.WalkDir(protos, ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".proto" {
 			return err
 		}
-		data, err := os.ReadFile(path)
+		data, err := fs.ReadFile(protos, path)
 		for _, rule := range rulePattern.FindAllString(string(data), -1) {
 			for _, m := range scopePattern.FindAllStringSubmatch(rule, -1) {
 				scopes = append(scopes, m[1])

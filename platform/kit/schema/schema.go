@@ -204,8 +204,7 @@ func (t *trial) replayTests(ctx context.Context) error {
 			Args:   []string{"go", "test", "-count=1", "./..."},
 			Stdout: &said, Stderr: &said,
 		}.Run(ctx)
-		var exit *toolchain.ExitError
-		if errors.As(err, &exit) {
+		if _, failed := errors.AsType[*toolchain.ExitError](err); failed {
 			return "", t.broken("its tests", "they fail on the new schema\n"+strings.TrimSpace(said.String()))
 		}
 		return "", err
