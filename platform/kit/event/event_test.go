@@ -126,8 +126,8 @@ func TestSteps(t *testing.T) {
 		{Time: at, Environment: "local", Data: event.StepStarted{ID: "s2", Parent: "s1", Title: "inner"}},
 		{Time: at.Add(time.Second), Environment: "local", Data: event.StepFailed{ID: "s2", Duration: second, Error: "broken", Next: "go tool mage up"}},
 		{Time: at.Add(time.Second), Environment: "local", Data: event.StepDone{ID: "s1", Duration: second, Detail: "no need", Skipped: true}},
-		{Time: at.Add(time.Second), Environment: "local", Service: "catalog", Data: event.StepStarted{ID: "s3", Title: "run"}},
-		{Time: at.Add(time.Second), Environment: "local", Service: "catalog", Data: event.StepDone{ID: "s3", Detail: "fine"}},
+		{Time: at.Add(time.Second), Environment: "local", Service: "catalog", Data: event.StepStarted{ID: "catalog-s3", Title: "run"}},
+		{Time: at.Add(time.Second), Environment: "local", Service: "catalog", Data: event.StepDone{ID: "catalog-s3", Detail: "fine"}},
 	}
 	if diff := cmp.Diff(want, got.Events()); diff != "" {
 		t.Errorf("events differ (-want +got):\n%s", diff)

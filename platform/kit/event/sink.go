@@ -69,7 +69,8 @@ func NewEmitter(sink Sink, clock clockwork.Clock) *Emitter {
 }
 
 // For returns an emitter for one service of one environment; either may be
-// empty. Step ids stay unique across emitters derived from one another.
+// empty. Step ids stay unique across emitters derived from one another, and
+// name the service, so that they differ between emitters of different services.
 func (e *Emitter) For(environment, service string) *Emitter {
 	scoped := *e
 	scoped.environment, scoped.service = environment, service
@@ -85,7 +86,11 @@ func (e *Emitter) Emit(p Payload) {
 func (e *Emitter) Start(title string) *Step { return e.start("", title) }
 
 func (e *Emitter) start(parent, title string) *Step {
-	s := &Step{emitter: e, id: "s" + strconv.FormatInt(e.steps.Add(1), 10), began: e.clock.Now()}
+	id := "s" + strconv.FormatInt(e.steps.Add(1), 10)
+	if e.service != "" {
+		id = e.service + "-" + id
+	}
+	s := &Step{emitter: e, id: id, began: e.clock.Now()}
 	e.Emit(StepStarted{ID: s.id, Parent: parent, Title: title})
 	return s
 }
