@@ -97,10 +97,11 @@ func (s *session) welcome(info daemon.Info, took time.Duration) {
 	fmt.Fprintf(&b, "%s   AWS endpoint (ECS, ECR, CloudWatch Logs, Secrets Manager, SSM) and registry\n", info.Endpoint)
 	fmt.Fprintf(&b, "%s          PostgreSQL\n", info.Postgres)
 	fmt.Fprintf(&b, "up in %.1f s; try:\n", took.Seconds())
+	fmt.Fprintf(&b, "  TOKEN=$(go tool mage token --scope=%s)\n", s.readScopes())
 	for _, svc := range s.work.Services {
 		if svc.HTTP != nil {
 			path, _, _ := strings.Cut(svc.HTTP.Routes[0], "*")
-			fmt.Fprintf(&b, "  curl -s %s%s\n", info.Gateway, path)
+			fmt.Fprintf(&b, "  curl -s -H \"authorization: Bearer $TOKEN\" %s%s\n", info.Gateway, path)
 		}
 	}
 	first := all
@@ -111,6 +112,15 @@ func (s *session) welcome(info daemon.Info, took time.Duration) {
 	s.emit.For(manifest.Local, "").Emit(event.Result{Kind: "urls", Text: b.String(), Data: map[string]any{
 		"api": info.Gateway, "aws_endpoint": info.Endpoint, "postgres": info.Postgres, "seconds": took.Seconds(),
 	}})
+}
+
+// readScopes are the scopes to look at what every service has.
+func (s *session) readScopes() string {
+	var scopes []string
+	for _, svc := range s.work.Services {
+		scopes = append(scopes, svc.Name+".read")
+	}
+	return strings.Join(scopes, ",")
 }
 
 // Down stops the embedded cluster; its data is kept unless --purge is given. Example: mage down.
