@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -160,7 +161,7 @@ func StatusOf(e *errs.Error, domain string) *status.Status {
 	if e.RetryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
 	}
-	return attach(status.New(code, message), details...)
+	return attach(status.New(code, strings.ToValidUTF8(message, "\uFFFD")), details...)
 }
 
 // WithInfo adds the ErrorInfo that a hand-made status lacks.

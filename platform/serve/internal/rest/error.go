@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -63,8 +64,8 @@ func (h *failures) refuse(w http.ResponseWriter, code int, e *errs.Error) {
 
 func (h *failures) write(w http.ResponseWriter, code int, st *status.Status) {
 	body, err := protojson.Marshal(st.Proto())
-	if err != nil { // a detail of a type this binary does not know
-		body, _ = protojson.Marshal(status.New(st.Code(), st.Message()).Proto())
+	if err != nil { // a text that is no UTF-8, or a detail of a type this binary does not know
+		body, _ = protojson.Marshal(status.New(st.Code(), strings.ToValidUTF8(st.Message(), "\uFFFD")).Proto())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	setHeaders(w.Header(), st)
