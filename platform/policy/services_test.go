@@ -38,34 +38,33 @@ const (
 	calleeLayer = "callee"
 )
 
-// layers says what each edge must not know. They meet in the domain only, but
-// store may queue a job in the transaction that makes it necessary.
-func layers() map[string]struct {
+// edge is what one of them must not know: other edges, and libraries.
+type edge struct {
 	others, libraries []string
 	reason            string
-} {
+}
+
+// edges meet in the domain only, but store may queue a job in the transaction
+// that makes it necessary.
+func edges() map[string]edge {
 	sql := []string{"database/sql/...", "github.com/jackc/pgx/..."}
-	return map[string]struct {
-		others, libraries []string
-		reason            string
-	}{
+	wire := []string{"google.golang.org/grpc/...", proto + "/..."}
+	return map[string]edge{
 		rpcLayer: {
-			[]string{storeLayer, jobsLayer, calleeLayer}, sql,
-			"rpc turns messages into domain values and back; what it may store it asks of an interface",
+			others: []string{storeLayer, jobsLayer, calleeLayer}, libraries: sql,
+			reason: "rpc turns messages into domain values and back; what it may store it asks of an interface",
 		},
 		storeLayer: {
-			[]string{rpcLayer, calleeLayer},
-			[]string{"google.golang.org/grpc/...", proto + "/..."},
-			"tables change apart from messages; both know the domain only",
+			others: []string{rpcLayer, calleeLayer}, libraries: wire,
+			reason: "tables change apart from messages; both know the domain only",
 		},
 		jobsLayer: {
-			[]string{rpcLayer, storeLayer, calleeLayer},
-			[]string{"google.golang.org/grpc/...", proto + "/..."},
-			"a job says when something is done; what is done is the domain's",
+			others: []string{rpcLayer, storeLayer, calleeLayer}, libraries: wire,
+			reason: "a job says when something is done; what is done is the domain's",
 		},
 		calleeLayer: {
-			[]string{rpcLayer, storeLayer, jobsLayer}, sql,
-			"callee turns another service's messages into domain values; where those are kept is not its business",
+			others: []string{rpcLayer, storeLayer, jobsLayer}, libraries: sql,
+			reason: "callee turns another service's messages into domain values; where those are kept is not its business",
 		},
 	}
 }
@@ -81,10 +80,10 @@ func serviceRules(graph *check.Graph, s check.Service) []check.ImportRule {
 		Tests:  true,
 		Reason: "teams release services apart from each other, and a service in production carries no deploy tool",
 	}}
-	edges := layers()
+	edges := edges()
 	var inner []string
 	for _, name := range graph.Children(own + "/internal") {
-		if _, edge := edges[name]; !edge {
+		if _, ok := edges[name]; !ok {
 			inner = append(inner, own+"/internal/"+name+"/...")
 		}
 	}
