@@ -124,7 +124,7 @@ func (b *backend) FullDuplexCall(s grpc.BidiStreamingServer[testpb.StreamingOutp
 
 // bundle is a mesh before a real gateway engine.
 type bundle struct {
-	t       *testing.T
+	t       testing.TB
 	gateway *gateway.Gateway
 	mesh    *mesh.Mesh
 	store   *memory
@@ -135,7 +135,7 @@ func self() []mesh.Process {
 	return []mesh.Process{{PID: os.Getpid(), Family: route.Family, Service: "orders"}}
 }
 
-func setup(t *testing.T, processes func() []mesh.Process) *bundle {
+func setup(t testing.TB, processes func() []mesh.Process) *bundle {
 	t.Helper()
 	gw, err := gateway.New(gateway.Config{})
 	if err != nil {
