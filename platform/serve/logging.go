@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 
@@ -14,12 +15,17 @@ import (
 // context carry its id and those of its trace.
 func newLogger(w io.Writer, cfg Config) *slog.Logger {
 	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.LogLevel})
-	return slog.New(contextHandler{handler}).With(
+	return slog.New(contextHandler{handler, w}).With(
 		slog.String("service", cfg.Name), slog.String("version", cfg.Version), slog.String("environment", cfg.Environment))
 }
 
-// contextHandler adds what the context knows to each record.
-type contextHandler struct{ slog.Handler }
+// contextHandler adds what the context knows to each record, and sees to it that
+// a line that may be a process's last is written before it goes on.
+type contextHandler struct {
+	slog.Handler
+
+	out io.Writer
+}
 
 // Handle adds the ids of the request, its trace and its span.
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -29,15 +35,19 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id := requestid.From(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
 	}
-	return h.Handler.Handle(ctx, r) //nolint:wrapcheck // a handler's error passes as it is
+	err := h.Handler.Handle(ctx, r)
+	if buffered, ok := h.out.(interface{ Flush() error }); ok && r.Level >= slog.LevelError {
+		err = errors.Join(err, buffered.Flush())
+	}
+	return err //nolint:wrapcheck // a handler's error passes as it is
 }
 
 // WithAttrs keeps the wrapping.
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return contextHandler{h.Handler.WithAttrs(attrs)}
+	return contextHandler{h.Handler.WithAttrs(attrs), h.out}
 }
 
 // WithGroup keeps the wrapping.
 func (h contextHandler) WithGroup(name string) slog.Handler {
-	return contextHandler{h.Handler.WithGroup(name)}
+	return contextHandler{h.Handler.WithGroup(name), h.out}
 }

@@ -16,10 +16,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jonboulle/clockwork"
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
 	"github.com/slipway-dev/slipway/platform/serve/internal/inspect"
+	"github.com/slipway-dev/slipway/platform/serve/internal/logsink"
 	"github.com/slipway-dev/slipway/platform/serve/jobs"
 )
 
@@ -47,8 +49,22 @@ func Main(svc Service) int {
 	}()
 	// gRPC's own log lines are not JSON and repeat what the interceptors log.
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	if os.Getenv("GOGC") == "" {
+		defer runtime.KeepAlive(heapFloor())
+	}
 	return Command{Args: os.Args[1:], Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.Run(ctx, svc)
 }
+
+// heapFloorBytes is how much a service may allocate between two collections at
+// least.
+const heapFloorBytes = 32 << 20
+
+// heapFloor makes the collector see a heap of a decent size. A service's own is
+// a few megabytes, which the collector would let it allocate again before it
+// looks; under load that is a collection many times a second. The memory is never
+// touched, so the system never provides it. A ratio (GOGC) would do the same for
+// a small heap, but let a large one outgrow its task.
+func heapFloor() []byte { return make([]byte, heapFloorBytes) }
 
 // Command is one invocation of a service's binary.
 type Command struct {
@@ -125,7 +141,9 @@ func (c Command) environ() map[string]string {
 }
 
 func (c Command) serve(ctx context.Context, svc Service) error {
-	app, err := Complete(ctx, svc, c.environ(), c.Stdout)
+	logs := logsink.New(c.Stdout, clockwork.NewRealClock())
+	defer logs.Close() //nolint:errcheck // there is nobody left to tell
+	app, err := Complete(ctx, svc, c.environ(), logs)
 	if err != nil {
 		return err
 	}
