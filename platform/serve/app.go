@@ -177,6 +177,7 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 	}
 	a.http = &http.Server{
 		Handler:           handler,
+		BaseContext:       func(net.Listener) context.Context { return a.internal.Context() },
 		ReadHeaderTimeout: a.cfg.HeaderTimeout,
 		WriteTimeout:      a.cfg.StreamTimeout + a.cfg.RequestTimeoutMax, // a reader that stopped reading
 		IdleTimeout:       2 * time.Minute,                               // longer than a load balancer's 60 s, so that it closes first

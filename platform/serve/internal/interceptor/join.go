@@ -6,19 +6,21 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Unary joins the chain to one interceptor for unary calls.
+// Unary joins the chain to one interceptor for unary calls. An interceptor may
+// call the next one again once it has returned, but not twice at a time.
 func Unary(all []Interceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-		return unaryFrom(all, info, handle)(ctx, req)
-	}
-}
-
-func unaryFrom(all []Interceptor, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) grpc.UnaryHandler {
-	if len(all) == 0 {
-		return handle
-	}
-	return func(ctx context.Context, req any) (any, error) {
-		return all[0].Unary(ctx, req, info, unaryFrom(all[1:], info, handle))
+		place := 0 // one closure for the whole chain, not one for each link
+		var next grpc.UnaryHandler
+		next = func(ctx context.Context, req any) (any, error) {
+			if place == len(all) {
+				return handle(ctx, req)
+			}
+			place++
+			defer func() { place-- }()
+			return all[place-1].Unary(ctx, req, info, next)
+		}
+		return next(ctx, req)
 	}
 }
 

@@ -58,9 +58,16 @@ type streamMethod struct {
 // NewChannel makes a channel without methods.
 func NewChannel(cfg ChannelConfig) *Channel {
 	c := &Channel{cfg: cfg, unary: make(map[string]unaryMethod), streams: make(map[string]streamMethod), idle: make(chan struct{})}
-	c.running, c.cut = context.WithCancel(context.Background())
+	running, cut := context.WithCancel(context.Background())
+	c.running, c.cut = context.WithValue(running, channelContext{}, c), cut
 	return c
 }
+
+type channelContext struct{}
+
+// Context ends when the channel has stopped. Calls whose context derives from it
+// are cheaper, since nothing has to be arranged for their end.
+func (c *Channel) Context() context.Context { return c.running }
 
 // RegisterService adds a service's methods. All must be registered before the
 // first call.
@@ -100,25 +107,29 @@ func (c *Channel) Invoke(ctx context.Context, method string, in, out any, opts .
 }
 
 // begin counts a call and makes its server's context: the caller's deadline and
-// values, but what the caller sends as metadata the server receives. end must be
-// called when the handler has returned.
-func (c *Channel) begin(ctx context.Context, t *transport) (_ context.Context, end func(), _ error) {
+// values, but what the caller sends as metadata the server receives. The function
+// must be called when the handler has returned.
+func (c *Channel) begin(ctx context.Context, t *transport) (context.Context, func(), error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, nil, status.Error(codes.Unavailable, "the service is stopping")
 	}
 	c.calls++
+	end := c.finish
+	if ctx.Value(channelContext{}) != c {
+		under, cancel := context.WithCancel(ctx)
+		detach := context.AfterFunc(c.running, cancel)
+		ctx, end = under, func() { detach(); cancel(); c.finish() }
+	}
 	sent, _ := metadata.FromOutgoingContext(ctx)
-	ctx, cancel := context.WithCancel(ctx)
-	detach := context.AfterFunc(c.running, cancel)
 	if sent != nil { // else the handler's own calls would send it on
 		ctx = metadata.NewOutgoingContext(ctx, nil)
 	}
 	ctx = metadata.NewIncomingContext(ctx, sent)
 	ctx = peer.NewContext(ctx, inProcess)
 	ctx = grpc.NewContextWithServerTransportStream(ctx, t)
-	return ctx, func() { detach(); cancel(); c.finish() }, nil
+	return ctx, end, nil
 }
 
 func (c *Channel) finish() {
@@ -217,7 +228,7 @@ func (t *transport) addHeader(md metadata.MD, send bool) error {
 	if t.headerSent || t.ended {
 		return errHeaderSent
 	}
-	t.header = metadata.Join(t.header, md)
+	t.header = join(t.header, md)
 	if send {
 		t.markSent()
 	}
@@ -242,8 +253,17 @@ func (t *transport) SetTrailer(md metadata.MD) error {
 	if t.ended {
 		return errEnded
 	}
-	t.trailer = metadata.Join(t.trailer, md)
+	t.trailer = join(t.trailer, md)
 	return nil
+}
+
+// join adds md to have. The first one is taken as it is: metadata must not be
+// changed once it is given away.
+func join(have, md metadata.MD) metadata.MD {
+	if len(have) == 0 {
+		return md
+	}
+	return metadata.Join(have, md)
 }
 
 // end closes header and trailer and gives them to the caller's options.
