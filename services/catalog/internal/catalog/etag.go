@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"hash"
-	"io"
 	"maps"
 	"slices"
 )
@@ -16,15 +14,16 @@ const etagBytes = 15
 // Etag identifies the product's content (AIP-154): it changes exactly when the
 // content does, so a change made and undone brings the first one back.
 func (p Product) Etag() string {
-	h := sha256.New()
+	text := make([]byte, 0, 512)
 	for _, s := range []string{p.UID, p.SKU, p.Title, p.Description, string(p.State), p.Price.String()} {
-		writeString(h, s)
+		text = appendString(text, s)
 	}
 	for _, k := range slices.Sorted(maps.Keys(p.Labels)) {
-		writeString(h, k)
-		writeString(h, p.Labels[k])
+		text = appendString(text, k)
+		text = appendString(text, p.Labels[k])
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:etagBytes])
+	hash := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(hash[:etagBytes])
 }
 
 // CheckEtag fails when etag is set and is not the product's.
@@ -35,10 +34,7 @@ func (p Product) CheckEtag(etag string) error {
 	return ErrEtagMismatch.With("name", p.Name()).With("etag", p.Etag())
 }
 
-// writeString writes s so that no two lists of strings give the same bytes.
-func writeString(h hash.Hash, s string) {
-	var size [8]byte
-	binary.BigEndian.PutUint64(size[:], uint64(len(s)))
-	h.Write(size[:])
-	_, _ = io.WriteString(h, s) // a hash never fails
+// appendString adds s so that no two lists of strings give the same bytes.
+func appendString(text []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint64(text, uint64(len(s))), s...)
 }

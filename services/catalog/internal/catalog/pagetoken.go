@@ -50,11 +50,12 @@ func decodeToken(text, request string) (*Cursor, error) {
 
 // fingerprint binds a token to its request's parameters.
 func fingerprint(parameters ...string) string {
-	h := sha256.New()
+	var text []byte
 	for _, p := range parameters {
-		writeString(h, p)
+		text = appendString(text, p)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	hash := sha256.Sum256(text)
+	return hex.EncodeToString(hash[:8])
 }
 
 // pageSize applies the default and the limit (AIP-158: more is cut, not refused).
