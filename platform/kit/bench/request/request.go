@@ -76,7 +76,22 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := agree(subjects); err != nil {
 		return nil, err
 	}
-	return measure(ctx, cfg, subjects)
+	report, err := measure(ctx, cfg, subjects)
+	if err != nil {
+		return nil, err
+	}
+	return report, complete(subjects)
+}
+
+// complete stops the subjects and checks that their logs hold every request.
+func complete(subjects []*subject) error {
+	for _, s := range subjects {
+		s.stop()
+		if lines := s.log.lines(); s.logs && lines < s.requests.Load() {
+			return fmt.Errorf("%s wrote %d log lines for %d requests", s.name, lines, s.requests.Load())
+		}
+	}
+	return nil
 }
 
 // measure warms every subject up and loads them in turn, each round beginning
@@ -112,9 +127,6 @@ func measure(ctx context.Context, cfg Config, subjects []*subject) (*Report, err
 	}
 	for n, s := range subjects {
 		r.Rows = append(r.Rows, rowOf(s.name, samples[n], samples[0]))
-		if lines := s.log.lines(); s.logs && lines < s.requests.Load() {
-			return nil, fmt.Errorf("%s wrote %d log lines for %d requests", s.name, lines, s.requests.Load())
-		}
 	}
 	return r, nil
 }

@@ -94,9 +94,9 @@ func (s *subject) await(ctx context.Context) error {
 	}
 }
 
-// stop ends the program.
+// stop ends the program and waits for the last of its log.
 func (s *subject) stop() {
-	if s.cmd == nil || s.cmd.Process == nil {
+	if s.cmd == nil || s.cmd.Process == nil || s.cmd.ProcessState != nil {
 		return
 	}
 	if s.client != nil {
