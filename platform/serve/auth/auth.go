@@ -25,7 +25,7 @@ func (p Principal) Has(scope string) bool {
 type contextKey struct{}
 
 // FromContext is the caller of the request that ctx belongs to; false in a
-// public method that was called without a token, and outside of a request.
+// public method, whose callers are not asked, and outside of a request.
 func FromContext(ctx context.Context) (Principal, bool) {
 	p, ok := ctx.Value(contextKey{}).(*Principal)
 	if !ok {
