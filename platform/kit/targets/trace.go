@@ -19,7 +19,7 @@ const (
 )
 
 // Traces lists an environment's traces, newest first, or draws the one of an id (or its beginning) given behind the environment. Example: mage traces local --status=error.
-func Traces(ctx context.Context, env string, id *string, since *time.Duration, service, status *string, min *time.Duration, limit *int, verbose, json *bool) error { //nolint:predeclared,revive // the option's name
+func Traces(ctx context.Context, env string, id *string, since *time.Duration, service, status *string, min *time.Duration, limit *int, verbose, json *bool) error { //nolint:predeclared // the option's name
 	return run(ctx, 1, json, func(s *session) error {
 		wanted := trace.Status(value(status))
 		if wanted != "" && wanted != trace.OK && wanted != trace.Error {

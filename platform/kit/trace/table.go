@@ -81,9 +81,9 @@ func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
 }
 
-// padLeft fills text with blanks in front.
-func padLeft(text string, width int) string {
-	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text))) + text
+// right sets a number in its column.
+func right(number string) string {
+	return strings.Repeat(" ", max(0, numberWidth-utf8.RuneCountInString(number))) + number
 }
 
 // cut shortens text to a width, and shows that it did.

@@ -70,7 +70,7 @@ type Link struct {
 }
 
 // Trace is what is known of one trace.
-type Trace struct {
+type Trace struct { //nolint:recvcheck // Tidy changes it, all else takes a value
 	ID    ID
 	Spans []Span
 	// Partial says that some spans were not kept.

@@ -41,7 +41,7 @@ func (t Trace) Waterfall(view View) string {
 	for _, s := range t.Spans {
 		d.names[s.ID] = s.Service + " " + s.Name
 	}
-	fmt.Fprintf(&b, "%s%s%s\n", pad("span", d.label), padLeft("after", numberWidth), padLeft("took", numberWidth))
+	fmt.Fprintf(&b, "%s%s%s\n", pad("span", d.label), right("after"), right("took"))
 	for _, r := range roots {
 		d.node(r, "", "", "", t.ID)
 	}
@@ -77,7 +77,7 @@ func (d *drawing) node(n *Node, first, rest, service string, id ID) {
 	if n.Skew != 0 {
 		offset = "~" + offset
 	}
-	line := pad(cut(first+name, d.label), d.label) + padLeft(offset, numberWidth) + padLeft(Length(n.Span.Duration), numberWidth) + "  " + d.line(n)
+	line := pad(cut(first+name, d.label), d.label) + right(offset) + right(Length(n.Span.Duration)) + "  " + d.line(n)
 	d.out.WriteString(strings.TrimRight(line, " ") + "\n")
 	below := rest
 	if len(n.Children) > 0 {

@@ -116,7 +116,7 @@ func TestRequestsAreReportedAsSpans(t *testing.T) {
 	if want := "Root=1-" + oteltrace.TraceID(s.Trace).String()[:8] + "-" + oteltrace.TraceID(s.Trace).String()[8:]; header != want {
 		t.Errorf("the target was told %q, the span says %q", header, want)
 	}
-	if s.Method != "GET" || s.Path != "/v1/tea" || s.Status != http.StatusTeapot || s.Own || s.Target == "" || s.Address == "" || s.Group == "" ||
+	if s.Method != http.MethodGet || s.Path != "/v1/tea" || s.Status != http.StatusTeapot || s.Own || s.Target == "" || s.Address == "" || s.Group == "" ||
 		s.UserAgent != "kettle" || s.Client == "" || s.ID == [8]byte{} || s.Parent != [8]byte{} || s.Began.IsZero() {
 		t.Errorf("the span is %+v", s)
 	}

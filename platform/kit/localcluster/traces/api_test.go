@@ -41,8 +41,8 @@ func fill(t *testing.T, s *Store) {
 			service = "inventory"
 		}
 		made := spans(service, numbered(n), 1, 0)
-		span := made.ScopeSpans[0].Spans[0]
-		span.EndTimeUnixNano = span.StartTimeUnixNano + n*1e6
+		span := made.GetScopeSpans()[0].GetSpans()[0]
+		span.EndTimeUnixNano = span.GetStartTimeUnixNano() + n*1e6
 		span.Attributes = append(span.Attributes, text("http.request.method", "GET"), text("url.full", "http://h/v1/x"), number("http.response.status_code", 200))
 		if n%10 == 0 {
 			span.Status = &tracepb.Status{Code: tracepb.Status_STATUS_CODE_ERROR}

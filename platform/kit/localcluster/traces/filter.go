@@ -222,12 +222,12 @@ func (p *filterParser) flag(flag func(subject) bool) test {
 
 // operator reads a comparison; "" when there is none.
 func (p *filterParser) operator() string {
-	op := ""
+	var op strings.Builder
 	for p.token == '=' || p.token == '!' || p.token == '<' || p.token == '>' {
-		op += p.text
+		op.WriteString(p.text)
 		p.next()
 	}
-	return op
+	return op.String()
 }
 
 func (p *filterParser) number(of func(subject) (float64, bool)) test {

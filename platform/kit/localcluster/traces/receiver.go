@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -213,7 +214,7 @@ type reply struct {
 
 func (a *reply) refuse(code int, kind codes.Code, why string) {
 	if code == http.StatusServiceUnavailable {
-		a.w.Header().Set("Retry-After", fmt.Sprint(comeAgain))
+		a.w.Header().Set("Retry-After", strconv.Itoa(comeAgain))
 	}
 	a.send(code, &statuspb.Status{Code: int32(kind), Message: why}) //nolint:gosec // a small constant
 }

@@ -149,7 +149,7 @@ func TestSpansThatCannotBeKeptAreCounted(t *testing.T) {
 	s := open(t, Config{})
 	_, server := serve(t, s)
 	request := &collectorpb.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{spans("orders", numbered(1), 6, 0)}}
-	list := request.ResourceSpans[0].ScopeSpans[0].Spans
+	list := request.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans()
 	list[1].SpanId = nil
 	list[2].TraceId = make([]byte, 16)
 	list[3].StartTimeUnixNano = 0
@@ -261,7 +261,7 @@ func TestOverload(t *testing.T) {
 		t.Helper()
 		resp, body := post(t, server.URL+Path, typeProtobuf, "", raw)
 		var answer statuspb.Status
-		if err := proto.Unmarshal(body, &answer); err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" || answer.GetMessage() == "" {
+		if err := proto.Unmarshal(body, &answer); err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" || answer.GetMessage() == "" {
 			t.Errorf("over HTTP: %s, Retry-After %q, %v %v", resp.Status, resp.Header.Get("Retry-After"), &answer, err)
 		}
 		_, err := client.Export(t.Context(), request)

@@ -100,8 +100,8 @@ func (r *Recorder) write(s gateway.Span) {
 func spanOf(s gateway.Span) *tracepb.Span {
 	out := &tracepb.Span{
 		TraceId: s.Trace[:], SpanId: s.ID[:], Name: s.Method + " " + short(s.Path), Kind: tracepb.Span_SPAN_KIND_SERVER,
-		StartTimeUnixNano: uint64(s.Began.UnixNano()),             //nolint:gosec // a time of this century
-		EndTimeUnixNano:   uint64(s.Began.Add(s.Took).UnixNano()), //nolint:gosec // likewise
+		StartTimeUnixNano: uint64(s.Began.UnixNano()),
+		EndTimeUnixNano:   uint64(s.Began.Add(s.Took).UnixNano()),
 		Attributes: []*commonpb.KeyValue{
 			text("http.request.method", s.Method), text("url.scheme", "http"), text("url.path", short(s.Path)),
 			number("http.response.status_code", s.Status), text("gateway.target_group", s.Group),

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -142,6 +143,7 @@ func TestATornChunkIsCutBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tries := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		cut := rapid.IntRange(0, len(whole)).Draw(rt, "cut")
 		data := bytes.Clone(whole[:cut])
@@ -161,8 +163,9 @@ func TestATornChunkIsCutBack(t *testing.T) {
 				}
 			}
 		}
-		folder, err := os.MkdirTemp(dir, "torn")
-		if err != nil {
+		tries++
+		folder := filepath.Join(dir, strconv.Itoa(tries))
+		if err := os.Mkdir(folder, 0o700); err != nil {
 			rt.Fatal(err)
 		}
 		if err := os.WriteFile(chunkPath(folder, 1), data, 0o600); err != nil {

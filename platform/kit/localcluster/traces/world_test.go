@@ -107,7 +107,7 @@ func spans(service string, trace traceID, count, padding int) *tracepb.ResourceS
 		if i > 0 {
 			s.ParentSpanId = binary.BigEndian.AppendUint64(nil, uint64(i))
 		}
-		s.EndTimeUnixNano = s.StartTimeUnixNano + 1e6
+		s.EndTimeUnixNano = s.GetStartTimeUnixNano() + 1e6
 		scope.Spans = append(scope.Spans, s)
 	}
 	return &tracepb.ResourceSpans{

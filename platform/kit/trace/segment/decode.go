@@ -3,6 +3,7 @@ package segment
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -145,12 +146,8 @@ func (d Document) attributes() map[string]any {
 	if d.Metadata[telemetry] != nil {
 		clear(out) // the attributes are all in the metadata
 	}
-	for key, value := range d.Annotations {
-		out[key] = value
-	}
-	for key, value := range d.Metadata[attributes] {
-		out[key] = value
-	}
+	maps.Copy(out, d.Annotations)
+	maps.Copy(out, d.Metadata[attributes])
 	return out
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // Document is a segment, or a subsegment within one.
-type Document struct {
+type Document struct { //nolint:recvcheck // it is read into, else a value
 	ID          string                    `json:"id"`
 	TraceID     string                    `json:"trace_id,omitempty"`
 	ParentID    string                    `json:"parent_id,omitempty"`
