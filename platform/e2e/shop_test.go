@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -69,10 +70,18 @@ func (s *shop) offer(t *testing.T, id string, units int32) string {
 		"title": "Good " + id, "sku": sku, "price": price("10", 500000000),
 	}).text("name")
 	s.rest(t, http.StatusOK, "POST", "/v1/stockItems/"+sku+":adjust", map[string]any{
-		"delta": units, "reason": "opening", "requestId": "opening-" + id,
+		"delta": units, "reason": "opening", "requestId": requestID(),
 	})
 	s.stock[sku] = units
 	return name
+}
+
+// requestID is a random UUID, version 4 (RFC 9562).
+func requestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // basket is what the shopper of a number buys: one good or two, and every
