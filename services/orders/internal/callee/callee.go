@@ -35,7 +35,8 @@ func failure(ctx context.Context, service string, err error) error {
 		return fmt.Errorf("call %s: %w", service, ctx.Err())
 	}
 	switch status.Code(err) {
-	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted, codes.Canceled, codes.DeadlineExceeded:
+	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted, codes.Canceled, codes.DeadlineExceeded,
+		codes.Internal, codes.Unknown, codes.DataLoss: // its failure; what we asked may be asked again
 		return errs.Wrap(hidden{err}, errs.Unavailable, "DEPENDENCY_UNAVAILABLE",
 			"a service that orders need does not answer; repeat the request with the same Idempotency-Key").
 			With("service", service).After(retryAfter)
