@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,7 +103,7 @@ func spans(service string, trace traceID, count, padding int) *tracepb.ResourceS
 		s := &tracepb.Span{
 			TraceId: trace[:], SpanId: binary.BigEndian.AppendUint64(nil, uint64(i+1)), Name: "work",
 			StartTimeUnixNano: uint64(began.Add(time.Duration(binary.BigEndian.Uint64(trace[8:])) * time.Second).UnixNano()),
-			Attributes:        []*commonpb.KeyValue{text("padding", string(make([]byte, padding)))},
+			Attributes:        []*commonpb.KeyValue{text("padding", strings.Repeat("x", padding))},
 		}
 		if i > 0 {
 			s.ParentSpanId = binary.BigEndian.AppendUint64(nil, uint64(i))
