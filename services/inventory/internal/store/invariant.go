@@ -4,6 +4,10 @@ import "github.com/slipway-dev/slipway/platform/serve/database"
 
 // Invariants are what holds of the data at every moment, whatever ran at once.
 func Invariants() []database.Invariant {
+	return append(ofStock(), ofReservations()...)
+}
+
+func ofStock() []database.Invariant {
 	return []database.Invariant{
 		{
 			Name: "stock is never negative and never promised twice",
@@ -37,6 +41,11 @@ HAVING s.entries <> count(e.number) OR min(e.number) <> 1 OR max(e.number) <> s.
 ) AS history
 WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand`,
 		},
+	}
+}
+
+func ofReservations() []database.Invariant {
+	return []database.Invariant{
 		{
 			Name: "what is reserved is what active reservations hold",
 			Doc:  "the state and the stock change in one statement",

@@ -79,7 +79,7 @@ func (m *model) adjust(t *rapid.T) {
 // readjust repeats an adjustment, as it was or with something else in it.
 func (m *model) readjust(t *rapid.T) {
 	if len(m.adjusted) == 0 {
-		t.Skip("nothing was adjusted")
+		return
 	}
 	a := m.adjusted[rapid.SampledFrom(slices.Sorted(maps.Keys(m.adjusted))).Draw(t, "request")]
 	switch rapid.IntRange(0, 3).Draw(t, "changed") {
