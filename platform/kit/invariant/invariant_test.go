@@ -87,8 +87,6 @@ func (c *cluster) Tail(_ context.Context, group, stream string, _ int) ([]rollou
 	return out, nil
 }
 
-func exit(code int) *int { return &code }
-
 const (
 	good   = `{"invariant":"stock is never negative","holds":true}`
 	broken = `{"invariant":"totals add up","holds":false,"doc":"see pricing","rows":[{"id":"o1"},{"id":"o2"}],"more":true}`
@@ -113,13 +111,13 @@ func TestCheck(t *testing.T) {
 		want    string // the text, or the error
 		next    string
 	}{
-		"all hold":         {&cluster{migration: true, parts: primary, code: exit(0), lines: []string{good, "noise"}}, "orders  ok  stock is never negative\n", ""},
-		"told late":        {&cluster{migration: true, parts: primary, code: exit(0), lines: []string{good}, late: 3}, "orders  ok  stock is never negative\n", ""},
-		"one is broken":    {&cluster{migration: true, parts: primary, code: exit(1), lines: []string{good, broken, "orders: check invariants: 1 of 2 do not hold"}}, "orders  ok      stock is never negative\norders  broken  totals add up (more than 2 rows)\n    see pricing\n    {\"id\":\"o1\"}\n    {\"id\":\"o2\"}\n", ""},
+		"all hold":         {&cluster{migration: true, parts: primary, code: new(0), lines: []string{good, "noise"}}, "orders  ok  stock is never negative\n", ""},
+		"told late":        {&cluster{migration: true, parts: primary, code: new(0), lines: []string{good}, late: 3}, "orders  ok  stock is never negative\n", ""},
+		"one is broken":    {&cluster{migration: true, parts: primary, code: new(1), lines: []string{good, broken, "orders: check invariants: 1 of 2 do not hold"}}, "orders  ok      stock is never negative\norders  broken  totals add up (more than 2 rows)\n    see pricing\n    {\"id\":\"o1\"}\n    {\"id\":\"o2\"}\n", ""},
 		"no database":      {&cluster{}, "orders  -  it has no database\n", ""},
-		"states none":      {&cluster{migration: true, parts: primary, code: exit(0)}, "orders  -  it states no invariant\n", ""},
-		"database is down": {&cluster{migration: true, parts: primary, code: exit(1), lines: []string{"orders: check invariants: connect to database"}}, "check the invariants of orders in test: task t1 exited with code 1: orders: check invariants: connect to database", "go tool mage logs test orders"},
-		"release is older": {&cluster{migration: true, parts: primary, code: exit(2), lines: []string{`orders: there is no command "check"`, "usage: orders [command]"}}, "release v-new does not know the command check", "go tool mage deploy test orders"},
+		"states none":      {&cluster{migration: true, parts: primary, code: new(0)}, "orders  -  it states no invariant\n", ""},
+		"database is down": {&cluster{migration: true, parts: primary, code: new(1), lines: []string{"orders: check invariants: connect to database"}}, "check the invariants of orders in test: task t1 exited with code 1: orders: check invariants: connect to database", "go tool mage logs test orders"},
+		"release is older": {&cluster{migration: true, parts: primary, code: new(2), lines: []string{`orders: there is no command "check"`, "usage: orders [command]"}}, "release v-new does not know the command check", "go tool mage deploy test orders"},
 		"nothing runs":     {&cluster{migration: true, parts: []rollout.Part{{Status: "PRIMARY", TaskDefinition: "bootstrap"}}}, "no release of it runs there", "go tool mage deploy test orders"},
 		"never started":    {&cluster{migration: true, parts: primary}, "task t1 did not run: CannotPullContainerError: gone", "go tool mage logs test orders"},
 	} {
@@ -145,7 +143,7 @@ func TestCheck(t *testing.T) {
 
 // TestTheRunningReleaseIsAsked: the one aimed at, with the service's network.
 func TestTheRunningReleaseIsAsked(t *testing.T) {
-	c := &cluster{migration: true, parts: primary, code: exit(0), lines: []string{good}}
+	c := &cluster{migration: true, parts: primary, code: new(0), lines: []string{good}}
 	if _, err := check(t, c); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +155,7 @@ func TestTheRunningReleaseIsAsked(t *testing.T) {
 	if diff := cmp.Diff(want, c.ran); diff != "" {
 		t.Errorf("run (-want +got):\n%s", diff)
 	}
-	c = &cluster{migration: true, parts: []rollout.Part{{Status: "PRIMARY", TaskDefinition: "new"}, {Status: "ACTIVE", TaskDefinition: "old", Running: 2}}, code: exit(0), lines: []string{good}}
+	c = &cluster{migration: true, parts: []rollout.Part{{Status: "PRIMARY", TaskDefinition: "new"}, {Status: "ACTIVE", TaskDefinition: "old", Running: 2}}, code: new(0), lines: []string{good}}
 	if _, err := check(t, c); err != nil || c.ran.TaskDefinition != "old" {
 		t.Errorf("while the new one has no task, %q is asked, %v", c.ran.TaskDefinition, err)
 	}

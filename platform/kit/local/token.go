@@ -53,8 +53,7 @@ func Scopes(work *manifest.Workspace, list string) ([]string, error) {
 func (c *Cluster) Token(ctx context.Context, req issuer.Request) (issuer.Token, error) {
 	info, err := c.Find(ctx)
 	if err != nil {
-		var down DownError
-		if errors.As(err, &down) {
+		if _, down := errors.AsType[DownError](err); down {
 			return issuer.Token{}, fmt.Errorf("get a token: %w", err)
 		}
 		return issuer.Token{}, err

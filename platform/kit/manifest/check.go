@@ -23,7 +23,7 @@ var reserved = map[string]string{
 	"AUTH_ISSUER":      fromAuth, "AUTH_AUDIENCE": fromAuth, "AUTH_JWKS_URL": fromAuth, "AUTH_JWKS": fromAuth, "AUTH_TOKEN_URL": fromAuth,
 	"AUTH_CLIENT_ID": "it comes from calls", "AUTH_CLIENT_SECRET": "it comes from calls",
 	"OTEL_EXPORTER_OTLP_ENDPOINT": "the platform sets it",
-	"OTEL_TRACES_SAMPLER": fromTracing, "OTEL_TRACES_SAMPLER_ARG": fromTracing,
+	"OTEL_TRACES_SAMPLER":         fromTracing, "OTEL_TRACES_SAMPLER_ARG": fromTracing,
 }
 
 const (

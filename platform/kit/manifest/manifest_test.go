@@ -167,7 +167,8 @@ func TestAuthAndTracing(t *testing.T) {
 		"defaults": {"", manifest.Auth{Audience: "slipway-staging"}, manifest.Tracing{Ratio: 0.05}},
 		"given": {
 			"auth: {issuer: \"https://login.example.com/\", audience: shop, jwks_url: \"https://login.example.com/jwks.json\", token_url: \"https://login.example.com/oauth2/token\"}\ntracing: {ratio: 0.5}",
-			outside, manifest.Tracing{Ratio: 0.5},
+			outside,
+			manifest.Tracing{Ratio: 0.5},
 		},
 		"nothing is traced": {"tracing: {ratio: 0}", manifest.Auth{Audience: "slipway-staging"}, manifest.Tracing{}},
 	}

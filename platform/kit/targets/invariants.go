@@ -41,6 +41,6 @@ func (Check) Invariants(ctx context.Context, env string, service *string, json *
 		if len(told) > 0 {
 			s.emit.For(on.env.Name, "").Emit(event.Result{Kind: "invariants", Text: invariant.Text(told), Data: told})
 		}
-		return errors.Join(append(errs, invariant.Broken(on.env.Name, told))...)
+		return errors.Join(errors.Join(errs...), invariant.Broken(on.env.Name, told))
 	})
 }

@@ -16,7 +16,7 @@ const Prefix = "/issuer"
 // Paths below the issuer's URL.
 const (
 	JWKSPath      = "/.well-known/jwks.json"
-	TokenPath     = "/oauth2/token"
+	TokenPath     = "/oauth2/token" //nolint:gosec // a path, no credential
 	discoveryPath = "/.well-known/openid-configuration"
 )
 
@@ -95,7 +95,7 @@ func (i *Issuer) grant(r *http.Request) (Token, *refusal) {
 	}
 	for name, values := range r.PostForm {
 		if len(values) > 1 {
-			return Token{}, &refusal{Code: "invalid_request", Description: fmt.Sprintf("%s is there twice", name)}
+			return Token{}, &refusal{Code: "invalid_request", Description: name + " is there twice"}
 		}
 	}
 	id, secret, no := credentials(r)

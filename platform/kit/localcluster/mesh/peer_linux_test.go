@@ -86,7 +86,7 @@ func TestOnlyTasksOfTheCallerMayCall(t *testing.T) {
 			}
 		}
 	}
-	res, err := http.Get("http://" + address + "/") //nolint:noctx // curl of a developer
+	res, err := http.Get("http://" + address + "/")
 	if err != nil {
 		t.Fatal(err)
 	}
