@@ -93,6 +93,7 @@ func (a *App) Serve(ctx context.Context, l Listeners) error {
 			delay = 0
 		}
 		defer stopWork()
+		stopFetch()
 		// The drain can be looked at, so what is for that ends last.
 		return errors.Join(a.drain(background, delay), a.inspect.Close())
 	})
