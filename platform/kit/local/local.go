@@ -209,7 +209,7 @@ func (c *Cluster) listensWhereWanted(info daemon.Info) bool {
 			return false
 		}
 	}
-	return true
+	return c.env.Ports.Mesh == info.MeshPort
 }
 
 func (c *Cluster) arguments(build string) []string {

@@ -101,7 +101,7 @@ func (c *cluster) assemble(database *postgres.Server) (*parts, error) {
 		PID: pid(), Build: c.cfg.Build, Checkout: c.cfg.Checkout,
 		Gateway:  "http://" + c.gateway.Addr().String(),
 		Endpoint: "http://" + c.endpoint.Addr().String(),
-		Postgres: database.Addr(), Token: rand.Text(),
+		Postgres: database.Addr(), MeshPort: c.cfg.MeshPort, Token: rand.Text(),
 	}}
 	var err error
 	p.logs, err = logs.Open(logs.Config{

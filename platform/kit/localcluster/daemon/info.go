@@ -28,6 +28,9 @@ type Info struct {
 	Endpoint string `json:"endpoint"`
 	// Postgres is the database server's host:port.
 	Postgres string `json:"postgres"`
+	// MeshPort is the first port that a service may be given to reach another,
+	// as configured.
+	MeshPort int `json:"mesh_port"`
 	// Token opens the endpoint's administration calls. It is a secret of this
 	// user, so the file has mode 0600.
 	Token string `json:"token"`
