@@ -160,6 +160,9 @@ func (r *run) agree() {
 			if got == "COMMITTED" || got == "ACTIVE" || !o.Settled {
 				r.t.Errorf("order %s is cancelled (settled: %v), its reservation %s", id, o.Settled, got)
 			}
+			if o.CancelReason == orders.StockLost && got != "EXPIRED" {
+				r.t.Errorf("order %s lost its stock to somebody: its reservation is %s", id, got)
+			}
 		default:
 			r.t.Errorf("order %s is still %s", id, o.State)
 		}
@@ -189,9 +192,24 @@ func (r *run) agree() {
 			r.t.Errorf("order %s is the answer to %d keys", id, byKey[id])
 		}
 	}
+	r.free()
 	for key, o := range r.answers {
 		if _, ok := r.orders[o.ID]; !ok {
 			r.t.Errorf("%s: the order that was answered is not there", key)
+		}
+	}
+}
+
+// free checks that no key is blocked by what was left under it.
+func (r *run) free() {
+	r.stock += 100
+	for _, key := range []string{"k1", "k2", "k3"} {
+		if _, ok := r.answers[key]; ok {
+			continue
+		}
+		r.finish(r.create(key, 2))
+		if _, ok := r.answers[key]; !ok {
+			r.t.Errorf("%s is unanswered and blocked", key)
 		}
 	}
 }
