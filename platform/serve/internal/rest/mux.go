@@ -7,6 +7,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
 )
@@ -39,8 +40,8 @@ var (
 func NewMux(domain string) *runtime.ServeMux {
 	errors := &failures{domain: domain}
 	return runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &marshaler{runtime.JSONPb{
-			MarshalOptions:   protojson.MarshalOptions{EmitDefaultValues: true},
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &marshaler{JSONPb: runtime.JSONPb{
+			MarshalOptions:   byProtojson,
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 		}}),
 		runtime.WithMiddlewares(noteRoute),
@@ -71,7 +72,19 @@ func noteRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
 }
 
 // marshaler is proto3 JSON whose decoder tells the body where a message ends.
-type marshaler struct{ runtime.JSONPb }
+type marshaler struct {
+	runtime.JSONPb
+
+	encoder encoder
+}
+
+// Marshal writes an answer; a stream's come wrapped and are left to protojson.
+func (m *marshaler) Marshal(v any) ([]byte, error) {
+	if message, ok := v.(proto.Message); ok && message.ProtoReflect().IsValid() {
+		return m.encoder.marshal(message)
+	}
+	return m.JSONPb.Marshal(v) //nolint:wrapcheck // the gateway words it
+}
 
 // NewDecoder reads messages from a request's body.
 func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
