@@ -104,7 +104,9 @@ func overloaded(t *testing.T, what string, err error) {
 func TestOverloadBoundsMemory(t *testing.T) {
 	t.Parallel()
 	e := newEcho()
-	r := start(t, e.service(), map[string]string{"MAX_CONCURRENT_REQUESTS": "8", "DRAIN_DELAY": "0s"})
+	r := start(t, e.service(), map[string]string{
+		"MAX_CONCURRENT_REQUESTS": "8", "REQUEST_TIMEOUT": "5m", "REQUEST_TIMEOUT_MAX": "5m", "DRAIN_DELAY": "0s",
+	})
 	rpc := echopb.NewEchoServiceClient(dial(t, r.rpc))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -119,16 +121,16 @@ func TestOverloadBoundsMemory(t *testing.T) {
 	before := heap()
 	for range 16 {
 		wg.Go(func() {
-			for range 100 {
+			for range 50 {
 				if _, err := rpc.Echo(ctx, &echopb.EchoRequest{Text: text, Behave: behave}); status.Code(err) == codes.ResourceExhausted {
 					refused.Add(1)
 				}
 			}
 		})
 	}
-	until(t, "refusals", func() bool { return refused.Load() == 1600 })
-	if grown := heap() - before; grown > 64<<20 {
-		t.Errorf("the heap grew by %d MiB while 160 MiB were refused", grown>>20)
+	until(t, "refusals", func() bool { return refused.Load() == 800 })
+	if grown := heap() - before; grown > 48<<20 {
+		t.Errorf("the heap grew by %d MiB while 80 MiB were refused", grown>>20)
 	}
 	if e.held.Load() != 8 {
 		t.Errorf("%d calls ran at once, want 8", e.held.Load())
