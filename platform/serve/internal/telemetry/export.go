@@ -16,6 +16,9 @@ import (
 // errStopped ends an export that outlives the process's wish to send.
 var errStopped = errors.New("the export has ended")
 
+// stopWait bounds how long a cancelled export is waited for.
+const stopWait = time.Second
+
 // reportEvery is how often lost spans are logged at most.
 const reportEvery = time.Minute
 
@@ -28,6 +31,7 @@ type exporter struct {
 	task  *task
 	life  context.Context //nolint:containedctx // ends with the exporter, not with an export
 	end   context.CancelCauseFunc
+	done  chan struct{} // closed when nothing is exported any more
 
 	waiting atomic.Int64 // spans that ended and are not exported yet
 	lost    atomic.Int64 // since the last report
@@ -37,7 +41,7 @@ type exporter struct {
 }
 
 func newExporter(inner sdktrace.SpanExporter, log *slog.Logger, clock clockwork.Clock, t *task) *exporter {
-	e := &exporter{inner: inner, log: log, clock: clock, task: t}
+	e := &exporter{inner: inner, log: log, clock: clock, task: t, done: make(chan struct{})}
 	e.life, e.end = context.WithCancelCause(context.Background())
 	return e
 }
@@ -45,6 +49,10 @@ func newExporter(inner sdktrace.SpanExporter, log *slog.Logger, clock clockwork.
 // ExportSpans sends a batch. The SDK calls it on one goroutine of its own.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	defer e.waiting.Add(-int64(len(spans)))
+	if e.life.Err() != nil { // the process ends: no time to even encode them
+		e.lost.Add(int64(len(spans)))
+		return nil
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.life, func() { cancel(errStopped) })()
@@ -57,13 +65,24 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	return nil
 }
 
-// Shutdown ends the inner exporter.
+// Shutdown ends the inner exporter. The SDK calls it once, after the last export.
 func (e *exporter) Shutdown(ctx context.Context) error {
+	defer close(e.done)
 	e.report(ctx, nil, true)
 	return e.inner.Shutdown(ctx) //nolint:wrapcheck // Telemetry.Shutdown names it
 }
 
-func (e *exporter) stop() { e.end(errStopped) }
+// stop cancels what is being exported and waits for it to return, which an
+// export that does no more than encode does soon.
+func (e *exporter) stop() {
+	e.end(errStopped)
+	timer := time.NewTimer(stopWait)
+	defer timer.Stop()
+	select {
+	case <-e.done:
+	case <-timer.C:
+	}
+}
 
 // lose counts spans and, once a minute, says so.
 func (e *exporter) lose(ctx context.Context, n int, cause error) {
