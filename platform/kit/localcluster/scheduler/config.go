@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/plan"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 )
 
 // Config is what a Scheduler is made of.
@@ -76,3 +78,73 @@ func (c Config) complete() Config {
 func (c Config) backoff(desired int) plan.Backoff {
 	return plan.Backoff{Free: plan.Threshold(desired), First: c.BackoffFirst, Max: c.BackoffMax}
 }
+
+// Runtime runs tasks. It reports progress through a func(task.Report) that it
+// was given when it was made (Scheduler.Report); reports of one task arrive in
+// order, and the last one has every container STOPPED. Reports may be sent
+// from within Start or Stop.
+type Runtime interface {
+	// Start accepts a task and returns at once. An error means that the task
+	// was not accepted and will never report. Starting a task twice is an error.
+	Start(ctx context.Context, spec task.Spec) error
+	// Stop ends a task: SIGTERM, then after the container's grace SIGKILL. It
+	// returns at once; a final report follows. Stopping a task that is unknown
+	// or is stopping already does nothing.
+	Stop(taskARN string, grace map[string]time.Duration)
+	// Recover is called once, before anything else, after the scheduler opened
+	// its state: it kills or re-adopts what an earlier run left behind and
+	// returns the ARNs of the tasks it adopted. Each adopted task then reports
+	// its state afresh.
+	Recover(ctx context.Context) ([]string, error)
+}
+
+// Targets is the load balancer's side: target groups and their members.
+type Targets interface {
+	// Register adds a target; registering one that is there changes its
+	// address. An unknown group is an error.
+	Register(groupARN string, t Target) error
+	// Deregister starts draining. The channel is closed when no request is in
+	// flight or the deregistration delay is over, at once for an unknown
+	// target.
+	Deregister(groupARN, id string) (drained <-chan struct{})
+	// Share makes a listener rule send so many percent of its requests to each
+	// target group. An unknown rule or group is an error.
+	Share(ruleARN string, percent map[string]float64) error
+	// Health is the target's present state. The implementation calls
+	// Scheduler.TargetChanged whenever it changes.
+	Health(groupARN, id string) TargetHealth
+}
+
+// Alarms tells which of the named CloudWatch alarms are in state ALARM. An alarm
+// that does not exist is an error.
+type Alarms interface {
+	Firing(names []string) ([]string, error)
+}
+
+// Target is one task's address in a target group.
+type Target struct {
+	// ID is the task's ARN.
+	ID string
+	// Host is an address, Port the host port the runtime allotted.
+	Host string
+	Port int
+}
+
+// TargetHealth is a target's state in the words of the Elastic Load Balancing
+// API (TargetHealth).
+type TargetHealth struct {
+	// State is initial, healthy, unhealthy, draining or unused.
+	State string
+	// Reason is a code such as Target.ResponseCodeMismatch, Description a
+	// sentence.
+	Reason, Description string
+}
+
+// Target states.
+const (
+	TargetInitial   = "initial"
+	TargetHealthy   = "healthy"
+	TargetUnhealthy = "unhealthy"
+	TargetDraining  = "draining"
+	TargetUnused    = "unused"
+)
