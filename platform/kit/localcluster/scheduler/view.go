@@ -184,3 +184,23 @@ func (t *turn) rolloutView(svc *ledger.Service, row *ledger.Rollout) types.Servi
 
 // Now is the scheduler's time.
 func (s *Scheduler) Now() time.Time { return s.now() }
+
+// weights are the shares of the traffic of a revision, in percent, as
+// DescribeServiceDeployments shows them.
+func (t *turn) weights(svc *ledger.Service, revision string) (production, test *float64) {
+	dep := t.ledger.Deployments.Get(svc.Primary)
+	if dep == nil || dep.Shift == nil {
+		return nil, nil
+	}
+	tested := 0.0
+	switch dep.Shift.Stage {
+	case types.ServiceDeploymentLifecycleStagePreScaleUp, types.ServiceDeploymentLifecycleStageScaleUp,
+		types.ServiceDeploymentLifecycleStagePostScaleUp:
+	default:
+		tested = whole
+	}
+	if dep.Revision == revision {
+		return aws.Float64(svc.Share), aws.Float64(tested)
+	}
+	return aws.Float64(whole - svc.Share), aws.Float64(whole - tested)
+}
