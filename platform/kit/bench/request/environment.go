@@ -52,8 +52,10 @@ func newEnvironment(ctx context.Context, root, temp string, progress io.Writer) 
 		what string
 		run  func(context.Context) error
 	}{
-		{"build the programs", e.build}, {"start PostgreSQL", e.startDatabase},
-		{"fill the database", e.fill}, {"publish keys", e.serve},
+		{"build the programs", e.build},
+		{"start PostgreSQL", e.startDatabase},
+		{"fill the database", e.fill},
+		{"publish keys", e.serve},
 	} {
 		fmt.Fprintln(progress, step.what)
 		if err := step.run(ctx); err != nil {

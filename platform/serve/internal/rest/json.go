@@ -158,7 +158,7 @@ func (e *encoder) entries(b []byte, f *fieldPlan, m protoreflect.Map) (_ []byte,
 
 // value writes one value; numbers of 64 bits are strings in proto3 JSON.
 func (e *encoder) value(b []byte, f *fieldPlan, v protoreflect.Value) ([]byte, error) {
-	switch f.kind { //nolint:exhaustive // planOf keeps the others away
+	switch f.kind {
 	case protoreflect.BoolKind:
 		return strconv.AppendBool(b, v.Bool()), nil
 	case protoreflect.StringKind:

@@ -90,7 +90,7 @@ func TestEncoderAgreesWithProtojson(t *testing.T) {
 		&errdetails.ErrorInfo{Reason: "R", Metadata: map[string]string{"b": "1", "a": "\"\\\n"}},
 		&timestamppb.Timestamp{Seconds: 1}, &timestamppb.Timestamp{Nanos: 5_000_000}, &timestamppb.Timestamp{Seconds: -1, Nanos: 5_000},
 		&timestamppb.Timestamp{Nanos: 5}, durationpb.New(1), wrapperspb.String("x"),
-		&descriptorpb.FieldDescriptorProto{Name: proto.String("proto2")},
+		&descriptorpb.FieldDescriptorProto{Name: new("proto2")},
 	} {
 		same(t, e, m)
 	}
