@@ -126,12 +126,6 @@ func (f *faults) killOne(t *testing.T, list []process) {
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// attempt is one request of a shopper and how it ended.
-type attempt struct {
-	class string // what the client saw: a status, or that no answer came
-	took  time.Duration
-}
-
 // load is all shoppers together.
 type load struct {
 	shop *shop

@@ -117,12 +117,6 @@ func (s *shop) buy(t *testing.T, key, product string, quantity int) order {
 	return readOrder(t, a.Raw)
 }
 
-// get reads an order again.
-func (s *shop) get(t *testing.T, name string) order {
-	t.Helper()
-	return readOrder(t, s.rest(t, http.StatusOK, "GET", "/v1/"+name, nil).Raw)
-}
-
 // orders lists the orders of all customers of the fault test.
 func (s *shop) orders(t *testing.T) []order {
 	t.Helper()
@@ -162,7 +156,7 @@ func (s *shop) stockOf(t *testing.T, sku string) (onHand, reserved int32) {
 	return item.OnHand, item.Reserved
 }
 
-// wantStock waits until a SKU has so many units on hand and none reserved.
+// wantUnits waits until a SKU has so many units on hand and none reserved.
 func (s *shop) wantUnits(t *testing.T, sku string, onHand int32) {
 	t.Helper()
 	eventually(t, 15*time.Second, "stock of "+sku, func() error {
