@@ -181,24 +181,29 @@ func (s *Scheduler) untilNext() (wait time.Duration, set bool) {
 			}
 		}
 		for _, svc := range t.ledger.Services.All {
-			dep := t.ledger.Deployments.Get(svc.Primary)
-			if dep == nil {
-				continue
-			}
-			for _, d := range []*ledger.Deployment{dep, t.ledger.Deployments.Get(t.settled(svc))} {
-				if d != nil && d.NotBefore.After(t.now) {
-					consider(d.NotBefore)
-				}
-			}
-			if at, ok := t.nextStep(svc, dep); ok {
-				consider(at)
-			}
+			t.dueDeployments(svc, consider)
 		}
 		if t.ready && len(s.late) > 0 {
 			consider(t.now.Add(retryReports))
 		}
 	})
 	return wait, set
+}
+
+// dueDeployments tells when time alone takes a service's deployments further.
+func (t *turn) dueDeployments(svc *ledger.Service, consider func(time.Time)) {
+	dep := t.ledger.Deployments.Get(svc.Primary)
+	if dep == nil {
+		return
+	}
+	for _, d := range []*ledger.Deployment{dep, t.ledger.Deployments.Get(t.settled(svc))} {
+		if d != nil && d.NotBefore.After(t.now) {
+			consider(d.NotBefore)
+		}
+	}
+	if at, ok := t.nextStep(svc, dep); ok {
+		consider(at)
+	}
 }
 
 // due is when time alone changes something about the task: it is forgotten, or
