@@ -35,9 +35,40 @@ func (l *load) report(f *faults) string {
 		}
 		fmt.Fprintf(&b, "  %-28s %6d\n", class, n)
 	}
-	return fmt.Sprintf("killed: %v\norders %d, accepted %d, sold out %d\nrequests %d, failed %d (%.2f %%), longest %v\n%s",
-		f.hits, faultOrders, len(l.first), len(l.refused), total, failed,
-		100*float64(failed)/float64(max(total, 1)), l.longest.Round(time.Millisecond), b.String())
+	return fmt.Sprintf("orders %d, accepted %d, sold out %d; by the first request %d (%.1f %%)\n"+
+		"requests %d, failed %d (%.1f %%, each client asking again), longest %v\n%s%s",
+		faultOrders, len(l.first), len(l.refused), l.atOnce, 100*float64(l.atOnce)/faultOrders,
+		total, failed, 100*float64(failed)/float64(max(total, 1)), l.longest.Round(time.Millisecond), b.String(), l.pauses(f))
+}
+
+// pauses says for each kind of victim how long no order was accepted after it
+// was killed, until the next was.
+func (l *load) pauses(f *faults) string {
+	gaps := map[string][]time.Duration{}
+	for i, h := range f.hits {
+		end := h.at.Add(time.Minute)
+		if i+1 < len(f.hits) {
+			end = f.hits[i+1].at
+		}
+		longest, last := time.Duration(0), h.at
+		for _, at := range l.accepted {
+			if at.After(h.at) && at.Before(end) {
+				longest, last = max(longest, at.Sub(last)), at
+			}
+		}
+		if last == h.at {
+			longest = end.Sub(h.at) // none at all
+		}
+		gaps[h.victim] = append(gaps[h.victim], longest)
+	}
+	var b strings.Builder
+	for _, victim := range slices.Sorted(maps.Keys(gaps)) {
+		list := gaps[victim]
+		slices.Sort(list)
+		fmt.Fprintf(&b, "  %-10s killed %2d times; longest pause between two orders: median %v, at most %v\n", victim, len(list),
+			list[len(list)/2].Round(10*time.Millisecond), list[len(list)-1].Round(10*time.Millisecond))
+	}
+	return b.String()
 }
 
 // wantFirstAnswers sends every key once more and wants the first answer.

@@ -56,7 +56,13 @@ type faults struct {
 	c    *checkout
 	seed uint64
 	rand *rand.Rand
-	hits map[string]int
+	hits []hit
+}
+
+// hit is one process that was killed.
+type hit struct {
+	victim string
+	at     time.Time
 }
 
 func newFaults(c *checkout) *faults {
@@ -64,7 +70,7 @@ func newFaults(c *checkout) *faults {
 	if given, err := strconv.ParseUint(os.Getenv("SLIPWAY_FAULT_SEED"), 10, 64); err == nil {
 		seed = given
 	}
-	return &faults{c: c, seed: seed, rand: rand.New(rand.NewPCG(seed, 0)), hits: map[string]int{}}
+	return &faults{c: c, seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}
 }
 
 // deck is what is killed in one round, in random order.
@@ -85,8 +91,8 @@ func (f *faults) run(t *testing.T, done <-chan struct{}) {
 				return
 			case <-pause.C:
 			}
+			f.hits = append(f.hits, hit{victim, time.Now()})
 			f.kill(t, victim)
-			f.hits[victim]++
 		}
 	}
 }
@@ -134,6 +140,8 @@ type load struct {
 	first    map[string]string // the first answer, by key
 	refused  map[string]bool   // keys whose order was refused for good: sold out
 	attempts map[string]int    // by class
+	accepted []time.Time       // when an order was accepted
+	atOnce   int               // keys whose first request was answered for good
 	longest  time.Duration
 	unclean  []string
 }
@@ -168,19 +176,30 @@ func (l *load) order(i int) {
 	key := fmt.Sprintf("fault-%d", i)
 	body := l.shop.basket(i)
 	deadline := time.Now().Add(patience)
+	first := true
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		began := time.Now()
 		a, err := l.shop.place(key, body)
-		kept := l.note(key, a, err, time.Since(began))
-		if kept {
+		if l.note(key, a, err, time.Since(began)) {
+			l.kept(first)
 			return
 		}
+		first = false
 		if time.Now().After(deadline) {
 			l.fault(fmt.Sprintf("%s: no answer to keep within %v; the last was %d %s, %v", key, patience, a.Status, a.Raw, err))
 			return
 		}
 		pause := time.NewTimer(wait/2 + time.Duration(rand.Int64N(int64(wait))))
 		<-pause.C
+	}
+}
+
+// kept counts an order that is settled, and whether its first request was.
+func (l *load) kept(atOnce bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if atOnce {
+		l.atOnce++
 	}
 }
 
@@ -198,6 +217,7 @@ func (l *load) note(key string, a answer, err error, took time.Duration) bool {
 	case a.Status == http.StatusOK:
 		l.attempts["200 accepted"]++
 		l.first[key] = a.Raw
+		l.accepted = append(l.accepted, time.Now())
 		return true
 	case a.Status == http.StatusBadRequest && strings.Contains(a.Raw, "INSUFFICIENT_STOCK"):
 		l.attempts["400 sold out"]++
