@@ -36,6 +36,7 @@ func TestShopper(t *testing.T) {
 		{"a key is answered once", s.oneKey},
 		{"the last units are sold once", s.lastUnits},
 		{"what is refused, and why", s.refusals},
+		{"a task of a callee dies and no order fails", s.lostTask},
 		{"one order is one trace", s.oneTrace},
 		{"every invariant holds", func(t *testing.T) {
 			wantIn(t, "the check", c.mustMage(t, "check:invariants", "local").Stdout, "inventory", "orders", "ok")
