@@ -10,12 +10,13 @@ import (
 )
 
 // The retry policy (gRPC proposal A6). The budget belongs to the connection: each
-// failure that might be retried takes a token of ten, each success gives a tenth
-// back, and below half of them nothing is retried. So a callee in trouble gets at
-// most a tenth more calls than it would without retries.
+// failure that might be retried takes a token of a hundred, each success gives a
+// tenth back, and below half of them nothing is retried. So a callee in trouble
+// gets at most a tenth more calls than it would without retries, while all that a
+// lost task had in hand, up to fifty calls, may be tried again.
 const (
 	maxAttempts  = 3
-	budgetTokens = 10
+	budgetTokens = 100
 	budgetRatio  = 0.1
 )
 
