@@ -251,8 +251,7 @@ func TestTokensNeedConfiguration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := serve.Complete(t.Context(), newEcho().guarded(), tc.env, io.Discard)
-			var invalid *serve.ConfigError
-			if !errors.As(err, &invalid) {
+			if _, ok := errors.AsType[*serve.ConfigError](err); !ok {
 				t.Fatalf("got %v", err)
 			}
 			for _, want := range tc.want {

@@ -175,7 +175,7 @@ func TestJobIsKeptAndRepeated(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	var tries atomic.Int64
-	work := func(_ context.Context, job *river.Job[note]) error {
+	work := func(context.Context, *river.Job[note]) error {
 		switch tries.Add(1) {
 		case 1:
 			return errors.New("not now: customer 4711")

@@ -113,7 +113,7 @@ func (t *tracer) report(ctx context.Context, job *rivertype.JobRow, err error) {
 	case job.Attempt >= job.MaxAttempts || cancelled(err):
 		level, text = slog.LevelError, "job failed for good"
 	}
-	t.log.LogAttrs(ctx, level, text, slog.String("job", job.Kind), slog.Int64("job_id", job.ID),
+	t.log.LogAttrs(ctx, level, text, slog.String("job", job.Kind), slog.Int64("job_id", job.ID), //nolint:sloglint // one of the three texts above
 		slog.Int("attempt", job.Attempt), slog.Int("attempts", job.MaxAttempts), slog.Any("error", err))
 }
 

@@ -95,7 +95,7 @@ func (i *issuer) endpoint(tb testing.TB, service string) map[string]string {
 		scopes := strings.Fields(r.FormValue("scope"))
 		slices.Sort(scopes)
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{ //nolint:errchkjson // strings and a number
+		_ = json.NewEncoder(w).Encode(map[string]any{
 			"access_token": i.token(tb, Claims{"sub": client, "client_id": client, "scope": strings.Join(scopes, " ")}),
 			"token_type":   "Bearer", "expires_in": int(tokenLifetime.Seconds()),
 		})

@@ -27,7 +27,7 @@ func BenchmarkChain(b *testing.B) {
 	for name, level := range map[string]slog.Level{"logged": slog.LevelInfo, "quiet": slog.LevelWarn} {
 		b.Run(name, func(b *testing.B) {
 			chain := Chain(Config{
-				Log:      slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: level})),
+				Log:      slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: level})), //nolint:sloglint // the encoding is part of the cost
 				Protocol: "grpc", Domain: "echo.slipway", Methods: access.Of(&echopb.GuardedService_ServiceDesc), Validator: NewValidator(),
 				Load: NewLoad(256, 1000), Limits: Limits{Unary: time.Second, UnaryMax: time.Minute, Stream: time.Hour}, Streams: drain.NewStreams(),
 				Tokens: &friend{auth.Principal{Subject: "s", Scopes: []string{"guarded.read"}}},
@@ -51,7 +51,7 @@ func BenchmarkChain(b *testing.B) {
 // discard is a call whose metadata nobody reads.
 type discard struct{}
 
-func (discard) Method() string                  { return "" }
-func (discard) SetHeader(md metadata.MD) error  { return nil }
-func (discard) SendHeader(md metadata.MD) error { return nil }
-func (discard) SetTrailer(md metadata.MD) error { return nil }
+func (discard) Method() string               { return "" }
+func (discard) SetHeader(metadata.MD) error  { return nil }
+func (discard) SendHeader(metadata.MD) error { return nil }
+func (discard) SetTrailer(metadata.MD) error { return nil }

@@ -101,7 +101,7 @@ func Admission(methods access.Methods, l *Load, limits Limits) grpc.ServerOption
 		}
 		if !m.Streaming {
 			// The context ends with the call, and the timer with it.
-			ctx, _ = limits.unary(ctx) //nolint:govet // see above
+			ctx, _ = limits.unary(ctx)
 		}
 		context.AfterFunc(ctx, l.arrived.release)
 		return ctx, nil

@@ -189,7 +189,12 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 	sent := c.writes.Load()
 	waitFor(t, "a probe", func() bool { open(); return c.writes.Load() > sent })
 	down.Store(false)
-	waitFor(t, "the circuit to close", func() bool { return write(t.Context(), client) == nil && write(t.Context(), client) == nil })
+	waitFor(t, "the circuit to close", func() bool {
+		if write(t.Context(), client) != nil {
+			return false
+		}
+		return write(t.Context(), client) == nil
+	})
 	for range 20 {
 		if err := write(t.Context(), client); err != nil {
 			t.Fatalf("after it closed: %v", err)
@@ -264,13 +269,13 @@ func TestDeadlines(t *testing.T) {
 	c := &callee{answer: func(ctx context.Context, _ int64) error { <-ctx.Done(); return ctx.Err() }}
 	client, _ := dial(t, outbound.Target{Address: c.address(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
+	t.Cleanup(cancel)
 	if err := read(ctx, client); status.Code(err) != codes.DeadlineExceeded || ctx.Err() != nil {
 		t.Errorf("a callee that waits: %v, and the caller's own time is %v", err, ctx.Err())
 	}
 	cancel()
 	past, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-	defer cancel()
+	t.Cleanup(cancel)
 	if err := read(past, client); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("no time at all: %v", err)
 	}
@@ -292,7 +297,7 @@ func TestRequestIDIsPassedOn(t *testing.T) {
 // TestNobodyListens is quick, and quickly over when somebody does.
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +309,7 @@ func TestNobodyListens(t *testing.T) {
 	if err := write(t.Context(), client); status.Code(err) != codes.Unavailable {
 		t.Fatal(err)
 	}
-	if l, err = net.Listen("tcp", address); err != nil { //nolint:noctx // at once
+	if l, err = net.Listen("tcp", address); err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
@@ -345,7 +350,7 @@ func TestCallsAreBalanced(t *testing.T) {
 
 func TestStreams(t *testing.T) {
 	t.Parallel()
-	c := &callee{answer: func(ctx context.Context, n int64) error {
+	c := &callee{answer: func(_ context.Context, n int64) error {
 		if n > 3 {
 			return status.Error(codes.Aborted, "enough")
 		}

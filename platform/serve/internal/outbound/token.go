@@ -92,7 +92,7 @@ func (s *tokens) get(ctx context.Context) (string, error) {
 		if r.Err != nil {
 			return "", s.unavailable(r.Err)
 		}
-		return r.Val.(string), nil //nolint:forcetypeassert,revive // fetch's own type
+		return r.Val.(string), nil //nolint:forcetypeassert // fetch's own type
 	case <-ctx.Done():
 		return "", status.FromContextError(ctx.Err()).Err() //nolint:wrapcheck // a status
 	}

@@ -18,6 +18,8 @@ type Call struct{ span trace.Span }
 
 // Call starts the span of a call to the callee, a child of the request's if that
 // is recorded. It must be ended.
+//
+//nolint:spancheck // Call.End ends it
 func (t *Telemetry) Call(ctx context.Context, callee, fullMethod string) (context.Context, Call) {
 	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx, Call{}
@@ -72,6 +74,8 @@ type Job struct{ span trace.Span }
 // request that inserted the job, as that span's child, so that one order is one
 // trace; it also carries a link to that span, for tools that show a job apart
 // from its request. A job without an origin begins a trace.
+//
+//nolint:spancheck // Job.End ends it
 func (t *Telemetry) Job(ctx context.Context, origin Origin, kind, queue string, attempt int) (context.Context, Job) {
 	if t == nil {
 		return ctx, Job{}

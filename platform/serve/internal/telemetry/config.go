@@ -53,7 +53,7 @@ func (c Config) Validate() error {
 	if !slices.Contains(samplers(), c.Sampler) {
 		problems = append(problems, fmt.Errorf("OTEL_TRACES_SAMPLER: must be one of %s, is %q", strings.Join(samplers(), ", "), c.Sampler))
 	}
-	if !(c.SamplerArg >= 0 && c.SamplerArg <= 1) { //nolint:staticcheck // written so that NaN fails too
+	if !(c.SamplerArg >= 0 && c.SamplerArg <= 1) { // so that NaN fails too
 		problems = append(problems, fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: must be from 0 to 1, is %v", c.SamplerArg))
 	}
 	return errors.Join(problems...)

@@ -104,7 +104,7 @@ func (s *Server) start(ctx context.Context, fullMethod string) (context.Context,
 			attrs = append(attrs, semconv.HTTPRoute(route))
 		}
 	}
-	return t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...))
+	return t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...)) //nolint:spancheck // its callers end it
 }
 
 // sampled decides as the SDK would, without making a span to find out. The root
