@@ -47,7 +47,7 @@ func (s *Store) Item(ctx context.Context, sku string) (inventory.Item, error) {
 	if err != nil {
 		return inventory.Item{}, fmt.Errorf("read item: %w", err)
 	}
-	return toItem(itemRow(r)), nil
+	return toItem(r), nil
 }
 
 // Items reads those of the SKUs that have an item, in any order.

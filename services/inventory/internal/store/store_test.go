@@ -131,7 +131,7 @@ func TestWhatIsReservedIsRead(t *testing.T) {
 }
 
 // TestTheLedgerOnlyGrows tries to rewrite history by SQL.
-func TestTheLedgerOnlyGrows(t *testing.T) {
+func TestTheLedgerOnlyGrows(t *testing.T) { //nolint:tparallel // the end checks what all cases left
 	t.Parallel()
 	b := newBundle(t)
 	b.stock(t, "A", 10)
@@ -156,7 +156,7 @@ func TestTheLedgerOnlyGrows(t *testing.T) {
 
 // TestTheDatabaseRefusesWhatTheCodeMustNotTry goes round the statements: the
 // checks are the last line.
-func TestTheDatabaseRefusesWhatTheCodeMustNotTry(t *testing.T) {
+func TestTheDatabaseRefusesWhatTheCodeMustNotTry(t *testing.T) { //nolint:tparallel // the end checks what all cases left
 	t.Parallel()
 	b := newBundle(t)
 	b.stock(t, "A", 10)
