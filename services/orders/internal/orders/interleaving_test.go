@@ -129,7 +129,7 @@ func (r *run) safe() {
 // settle lets everything come to rest: every job is done, time passes.
 func (r *run) settle() {
 	rest := func() {
-		for i := 0; i < len(r.jobs); i++ { // jobs add jobs
+		for i := 0; i < len(r.jobs); i++ { //nolint:intrange // jobs add jobs
 			if !r.jobs[i].done {
 				r.finish(r.work(r.jobs[i]))
 			}

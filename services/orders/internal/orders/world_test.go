@@ -31,7 +31,6 @@ type world struct {
 type job struct {
 	kind, id string
 	done     bool
-	running  bool
 }
 
 type reservation struct {
