@@ -56,7 +56,7 @@ func (l *load) pauses(f *faults) string {
 				longest, last = max(longest, at.Sub(last)), at
 			}
 		}
-		if last == h.at {
+		if last.Equal(h.at) {
 			longest = end.Sub(h.at) // none at all
 		}
 		gaps[h.victim] = append(gaps[h.victim], longest)
