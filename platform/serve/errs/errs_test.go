@@ -16,7 +16,7 @@ func TestKindsKeepTheirNumbers(t *testing.T) {
 	t.Parallel()
 	const want = "0 unknown, 1 invalid argument, 2 not found, 3 already exists, 4 conflict, 5 failed precondition, " +
 		"6 permission denied, 7 unauthenticated, 8 resource exhausted, 9 unavailable, 10 deadline exceeded, 11 canceled, " +
-		"12 internal, 13 unimplemented, 14 out of range"
+		"12 internal, 13 unimplemented, 14 out of range, 15 overloaded"
 	var got []string
 	for _, k := range errs.Kinds() {
 		got = append(got, fmt.Sprintf("%d %s", k, k))

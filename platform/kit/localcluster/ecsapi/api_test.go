@@ -261,8 +261,12 @@ func TestTypedErrors(t *testing.T) {
 			_, err := c.RunTask(c.ctx, &ecs.RunTaskInput{Cluster: test, TaskDefinition: aws.String("web"), LaunchType: types.LaunchTypeEc2})
 			return err
 		}, "UnsupportedFeatureException"},
-		"blue/green": {func() error {
+		"blue/green without a second group": {func() error {
 			_, err := c.UpdateService(c.ctx, &ecs.UpdateServiceInput{Cluster: test, Service: aws.String("web"), DeploymentConfiguration: &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen}})
+			return err
+		}, "InvalidParameterException"},
+		"hooks": {func() error {
+			_, err := c.UpdateService(c.ctx, &ecs.UpdateServiceInput{Cluster: test, Service: aws.String("web"), DeploymentConfiguration: &types.DeploymentConfiguration{LifecycleHooks: []types.DeploymentLifecycleHook{{}}}})
 			return err
 		}, "UnsupportedFeatureException"},
 		"no room": {func() error {
