@@ -11,13 +11,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// kills is how often the cluster is killed.
-const kills = 20
+// kills is how often the cluster is killed, unless SLIPWAY_E2E_KILLS says
+// otherwise: as often as fits into a check of every change.
+const kills = 10
 
 // TestKilledCluster kills the cluster at random moments of a deployment, so
 // that nothing of it can end in good order. Each time `up` must bring back a
@@ -30,7 +32,11 @@ func TestKilledCluster(t *testing.T) {
 	}).text("name")
 	w.mark(t, "warm")
 	span := w.mustMage(t, "deploy", "local", "catalog").Took
-	for i := range kills {
+	times := kills
+	if given, err := strconv.Atoi(os.Getenv("SLIPWAY_E2E_KILLS")); err == nil {
+		times = given
+	}
+	for i := range times {
 		moment := time.Duration(rand.Int64N(int64(span)))
 		t.Run(fmt.Sprintf("kill %d at %dms", i+1, moment.Milliseconds()), func(t *testing.T) { w.kill(t, i, moment) })
 		if t.Failed() {
