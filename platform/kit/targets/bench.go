@@ -11,9 +11,12 @@ import (
 	"github.com/magefile/mage/mg"
 
 	"github.com/slipway-dev/slipway/platform/kit/bench/build"
+	"github.com/slipway-dev/slipway/platform/kit/bench/orders"
 	"github.com/slipway-dev/slipway/platform/kit/bench/request"
 	"github.com/slipway-dev/slipway/platform/kit/bench/rollout"
 	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/local"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
 
@@ -97,6 +100,39 @@ func (Bench) Request(ctx context.Context, rounds, seconds *int, profile *string,
 	return run(ctx, 0, json, func(s *session) error {
 		report, err := request.Run(s.ctx, request.Config{
 			Root: s.root, Rounds: or(rounds, 0), Seconds: or(seconds, 0), Profile: or(profile, ""), Progress: os.Stderr,
+		})
+		if err != nil {
+			return err
+		}
+		var text strings.Builder
+		report.Print(&text)
+		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
+		return nil
+	})
+}
+
+// Orders measures how fast the running local cluster takes orders, beside one transaction on PostgreSQL for each. Example: mage bench:orders --clients=16.
+func (Bench) Orders(ctx context.Context, clients, rounds, seconds *int, json *bool) error {
+	return run(ctx, 0, json, func(s *session) error {
+		on, err := s.on(manifest.Local)
+		if err != nil {
+			return err
+		}
+		cluster, err := local.New(s.root, on.env)
+		if err != nil {
+			return err
+		}
+		token, err := cluster.Token(s.ctx, issuer.Request{Subject: "bench", Scopes: strings.Fields(orders.Scopes)})
+		if err != nil {
+			return err
+		}
+		status, err := on.deployer.Status(s.ctx, []string{"orders"})
+		if err != nil {
+			return err
+		}
+		report, err := orders.Run(s.ctx, orders.Config{
+			URL: status.Services[0].URL, Token: token.Value, Dir: cluster.StateDir(), Cache: cluster.CacheDir(),
+			Clients: or(clients, 0), Rounds: or(rounds, 0), Seconds: or(seconds, 0), Progress: os.Stderr,
 		})
 		if err != nil {
 			return err
