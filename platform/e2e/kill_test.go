@@ -19,7 +19,7 @@ import (
 
 // kills is how often the cluster is killed, unless SLIPWAY_E2E_KILLS says
 // otherwise: as often as fits into a check of every change.
-const kills = 10
+const kills = 6
 
 // TestKilledCluster kills the cluster at random moments of a deployment, so
 // that nothing of it can end in good order. Each time `up` must bring back a
