@@ -55,7 +55,7 @@ func (w *walk) awsCLI(t *testing.T) {
 		ServiceArns []string `json:"serviceArns"`
 	}
 	w.aws(t, &services, "ecs", "list-services", "--cluster", cluster)
-	if len(services.ServiceArns) != 1 || !strings.HasSuffix(services.ServiceArns[0], "/catalog") {
+	if len(services.ServiceArns) != 3 || !strings.HasSuffix(services.ServiceArns[0], "/catalog") {
 		t.Errorf("list-services = %v", services)
 	}
 	out := w.aws(t, nil, "ecs", "describe-services", "--cluster", cluster, "--services", "catalog")
