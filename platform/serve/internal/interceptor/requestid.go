@@ -11,7 +11,8 @@ import (
 
 // requestIDs takes over the caller's request id or makes one, and returns it in
 // the header and the trailer. An answer that fails has no header: gRPC clients
-// retry only what consists of trailers alone (gRPC proposal A6).
+// retry only what consists of trailers alone (gRPC proposal A6). A call that came
+// over REST has its id already, and the HTTP side returns it.
 func requestIDs() Interceptor {
 	begin := func(ctx context.Context) (context.Context, metadata.MD) {
 		given := ""
@@ -24,6 +25,9 @@ func requestIDs() Interceptor {
 	return Interceptor{
 		Name: "request_id",
 		Unary: func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if requestid.From(ctx) != "" {
+				return next(ctx, req)
+			}
 			ctx, md := begin(ctx)
 			_ = grpc.SetTrailer(ctx, md) // fails only after the call has ended
 			resp, err := next(ctx, req)
@@ -33,6 +37,9 @@ func requestIDs() Interceptor {
 			return resp, err
 		},
 		Stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			if requestid.From(ss.Context()) != "" {
+				return next(srv, ss)
+			}
 			ctx, md := begin(ss.Context())
 			ss.SetTrailer(md)
 			return next(srv, &identifiedStream{streamContext: streamContext{ServerStream: ss, ctx: ctx}, header: md})

@@ -7,10 +7,11 @@ import (
 	"crypto/rand"
 )
 
-// Key is the id's metadata key in gRPC, Header its header in HTTP.
+// Key is the id's metadata key in gRPC, Header its header in HTTP, in the form
+// that net/http keeps.
 const (
 	Key    = "x-request-id"
-	Header = "X-Request-ID"
+	Header = "X-Request-Id"
 )
 
 // maxLength is how long a caller's id may be, in bytes.

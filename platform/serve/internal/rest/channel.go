@@ -30,14 +30,16 @@ type ChannelConfig struct {
 // protoc-gen-go-grpc generates.
 //
 // A unary request is handed over, not copied: its client must not use it again,
-// and the gateway does not. All other messages are copied. Of the call options,
-// Header, Trailer and Peer have an effect.
+// and the gateway does not. A unary answer shares what the handler's points to:
+// its client must only read it, and its handler not change it later. Messages of
+// streams are copied. Of the call options, Header, Trailer and Peer have an effect.
 type Channel struct {
-	cfg     ChannelConfig
-	unary   map[string]unaryMethod
-	streams map[string]streamMethod
-	running context.Context //nolint:containedctx // ends with the channel, not with a call
-	cut     context.CancelFunc
+	cfg      ChannelConfig
+	messages sharer
+	unary    map[string]unaryMethod
+	streams  map[string]streamMethod
+	running  context.Context //nolint:containedctx // ends with the channel, not with a call
+	cut      context.CancelFunc
 
 	mu     sync.Mutex
 	calls  int           // guarded by mu; those under way
@@ -103,7 +105,7 @@ func (c *Channel) Invoke(ctx context.Context, method string, in, out any, opts .
 	if err != nil {
 		return answerOf(err)
 	}
-	return handOver(out, reply)
+	return c.messages.share(out, reply)
 }
 
 // begin counts a call and makes its server's context: the caller's deadline and
@@ -122,9 +124,13 @@ func (c *Channel) begin(ctx context.Context, t *transport) (context.Context, fun
 		detach := context.AfterFunc(c.running, cancel)
 		ctx, end = under, func() { detach(); cancel(); c.finish() }
 	}
-	sent, _ := metadata.FromOutgoingContext(ctx)
-	if sent != nil { // else the handler's own calls would send it on
-		ctx = metadata.NewOutgoingContext(ctx, nil)
+	var sent metadata.MD
+	if grpc.ServerTransportStreamFromContext(ctx) == nil { // not a handler's own call
+		sent = exchangeOf(ctx).metadata
+	}
+	if more, _ := metadata.FromOutgoingContext(ctx); more != nil {
+		sent = join(sent, more)
+		ctx = metadata.NewOutgoingContext(ctx, nil) // else the handler's own calls would send it on
 	}
 	ctx = metadata.NewIncomingContext(ctx, sent)
 	ctx = peer.NewContext(ctx, inProcess)

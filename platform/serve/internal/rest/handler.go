@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/slipway-dev/slipway/platform/serve/errs"
@@ -32,6 +33,8 @@ type exchange struct {
 
 	request *http.Request     // as the route's code sees it; nil before there is a route
 	path    map[string]string // the fields that the path gives
+
+	metadata metadata.MD // what the route's call receives
 
 	failed *status.Status // how a stream ended; nil as long as it is well
 }
@@ -103,7 +106,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	id := requestid.Or(r.Header.Get(requestid.Header))
-	r.Header.Set(requestid.Header, id) // the gateway passes it on
 	w.Header().Set(requestid.Header, id)
 	x := &exchange{limit: h.BodyLimit}
 	ctx, note := accesslog.With(context.WithValue(requestid.With(r.Context(), id), exchangeContext{}, x))

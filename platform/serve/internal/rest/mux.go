@@ -8,15 +8,13 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
 )
 
 // The headers that pass from HTTP to gRPC and back; all others stop here.
-// Authorization and X-Forwarded-* pass by the gateway's own rule.
+// X-Forwarded-* and the request's id pass in their own way; see metadataOf.
 var (
 	requestHeaders = map[string]string{
-		"X-Request-Id":    requestid.Key,
+		"Authorization":   "authorization",
 		"Idempotency-Key": "idempotency-key",
 		"If-Match":        "if-match",
 		"If-None-Match":   "if-none-match",
@@ -45,10 +43,7 @@ func NewMux(domain string) *runtime.ServeMux {
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 		}}),
 		runtime.WithMiddlewares(noteRoute),
-		runtime.WithIncomingHeaderMatcher(func(key string) (string, bool) {
-			name, ok := requestHeaders[key]
-			return name, ok
-		}),
+		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }), // see noteRoute
 		runtime.WithOutgoingHeaderMatcher(func(key string) (string, bool) {
 			name, ok := responseHeaders[strings.ToLower(key)]
 			return name, ok
@@ -62,10 +57,14 @@ func NewMux(domain string) *runtime.ServeMux {
 	)
 }
 
-// noteRoute notes the request as the route's generated code sees it.
+// noteRoute notes the request as the route's generated code sees it, and the
+// metadata that its call is to have. The code itself sees only the headers that
+// are its own business: of the others it would make the metadata once more.
 func noteRoute(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		x := exchangeOf(r.Context())
+		x.metadata = metadataOf(r)
+		r.Header, r.Host, r.RemoteAddr = gatewayHeader(r.Header), "", "" // the mux made r for this route
 		x.request, x.path = r, path
 		next(w, r, path)
 	}

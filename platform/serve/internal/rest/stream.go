@@ -88,7 +88,7 @@ func (s *serverStream) RecvMsg(m any) error {
 		if !ok {
 			return io.EOF
 		}
-		return handOver(m, message)
+		return copyMessage(m, message)
 	case <-s.ctx.Done():
 		return ended(s.ctx)
 	}
@@ -162,7 +162,7 @@ func (s *clientStream) RecvMsg(m any) error {
 	if err != nil {
 		return err
 	}
-	if err := handOver(m, message); err != nil {
+	if err := copyMessage(m, message); err != nil {
 		return err
 	}
 	if s.desc.ServerStreams {
