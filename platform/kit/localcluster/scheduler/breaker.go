@@ -36,10 +36,11 @@ func (t *turn) blame(row *ledger.Task) {
 	t.touchDeployment(dep)
 }
 
-// prove notes a task's first health. A deployment whose tasks do get healthy
-// starts its count of failures anew, unless the service says otherwise; tasks
-// that nothing checks prove nothing.
-// Source: DeploymentCircuitBreaker.resetOnHealthyTask in the ECS API reference.
+// prove notes a task's first health. A deployment whose tasks do get healthy has
+// its next tasks started at once, and starts its count of failures anew unless the
+// service says otherwise; tasks that nothing checks prove nothing.
+// Sources: Service throttle logic in the ECS developer guide, and
+// DeploymentCircuitBreaker.resetOnHealthyTask in the ECS API reference.
 func (t *turn) prove(row *ledger.Task, checked bool) {
 	if row.Proven {
 		return
@@ -47,7 +48,14 @@ func (t *turn) prove(row *ledger.Task, checked bool) {
 	row.Proven = true
 	t.touchTask(row)
 	dep, svc := t.ledger.Deployments.Get(row.Deployment), t.ledger.Services.Get(row.Service)
-	if dep == nil || svc == nil || !checked || dep.Deployment.FailedTasks == 0 {
+	if dep == nil || svc == nil || !checked {
+		return
+	}
+	if dep.Crashes > 0 {
+		dep.Crashes = 0
+		t.touchDeployment(dep)
+	}
+	if dep.Deployment.FailedTasks == 0 {
 		return
 	}
 	breaker := svc.Service.DeploymentConfiguration.DeploymentCircuitBreaker

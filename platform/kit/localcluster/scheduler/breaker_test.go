@@ -155,6 +155,22 @@ func TestFailingTasksBackOff(t *testing.T) {
 	}
 }
 
+func TestTasksThatServedAreReplacedAtOnce(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.create(w.register("run"), 2)
+	for round := range 12 {
+		started := w.runtime.Started()
+		w.runtime.Exit(w.runtime.Alive()[0], 137)
+		w.pass(time.Second)
+		if n := w.runtime.Started() - started; n != 1 {
+			t.Fatalf("round %d: %d tasks started in place of a killed one, want 1", round, n)
+		}
+	}
+	if w.event("is unable to consistently start tasks successfully") {
+		t.Error("an event tells of a back-off")
+	}
+}
+
 func TestHealthyTaskClearsTheCount(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	w.targets.Judge = func(string, scheduler.Target) string { return scheduler.TargetInitial }
