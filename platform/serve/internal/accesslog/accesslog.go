@@ -29,17 +29,12 @@ type Call struct {
 // Set leaves the call.
 func (n *Note) Set(c Call) { n.call.Store(&c) }
 
-type contextKey struct{}
-
-// With gives the context a note to be written.
-func With(ctx context.Context) (context.Context, *Note) {
-	n := &Note{}
-	return context.WithValue(ctx, contextKey{}, n), n
-}
+// ContextKey is what a context has the *Note under that is to be written.
+type ContextKey struct{}
 
 // From is the note to write, nil if nobody wants one.
 func From(ctx context.Context) *Note {
-	n, _ := ctx.Value(contextKey{}).(*Note)
+	n, _ := ctx.Value(ContextKey{}).(*Note)
 	return n
 }
 

@@ -17,17 +17,21 @@ const (
 // maxLength is how long a caller's id may be, in bytes.
 const maxLength = 128
 
-type contextKey struct{}
+// ContextKey is what a context has the id under, as a *string, for contexts that
+// hold more than the id.
+type ContextKey struct{}
 
 // From is the id of the request ctx belongs to, empty outside of one.
 func From(ctx context.Context) string {
-	id, _ := ctx.Value(contextKey{}).(string)
-	return id
+	if id, ok := ctx.Value(ContextKey{}).(*string); ok {
+		return *id
+	}
+	return ""
 }
 
 // With puts the id into the context.
 func With(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, contextKey{}, id)
+	return context.WithValue(ctx, ContextKey{}, &id)
 }
 
 // Or is the given id if it is sane, else a new one.

@@ -39,11 +39,35 @@ type exchange struct {
 	failed *status.Status // how a stream ended; nil as long as it is well
 }
 
-type exchangeContext struct{}
+// exchangeContext is a request's context. It is one piece of memory for all that
+// the request is given, in place of a context for each.
+type exchangeContext struct {
+	context.Context //nolint:containedctx // it is one itself
+
+	id       string
+	note     accesslog.Note
+	exchange exchange
+}
+
+type exchangeKey struct{}
+
+// Value finds what is the request's own.
+func (c *exchangeContext) Value(key any) any {
+	switch key.(type) {
+	case exchangeKey:
+		return &c.exchange
+	case requestid.ContextKey:
+		return &c.id
+	case accesslog.ContextKey:
+		return &c.note
+	default:
+		return c.Context.Value(key)
+	}
+}
 
 // exchangeOf never returns nil.
 func exchangeOf(ctx context.Context) *exchange {
-	if x, ok := ctx.Value(exchangeContext{}).(*exchange); ok {
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
 		return x
 	}
 	return &exchange{}
@@ -105,10 +129,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveAPI gives the request its id and its limits, and logs it.
 func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	id := requestid.Or(r.Header.Get(requestid.Header))
-	w.Header().Set(requestid.Header, id)
-	x := &exchange{limit: h.BodyLimit}
-	ctx, note := accesslog.With(context.WithValue(requestid.With(r.Context(), id), exchangeContext{}, x))
+	ctx := &exchangeContext{Context: r.Context(), id: requestid.Or(r.Header.Get(requestid.Header)), exchange: exchange{limit: h.BodyLimit}}
+	x := &ctx.exchange
+	w.Header().Set(requestid.Header, ctx.id)
 	r = r.WithContext(ctx)
 	out := &statusRecorder{ResponseWriter: w, exchange: x}
 	defer func() {
@@ -118,7 +141,7 @@ func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 				h.errors.write(out, http.StatusInternalServerError, status.New(codes.Internal, problem.Scrubbed))
 			}
 		}
-		note.Log(ctx, h.Log, r, out.code, time.Since(start))
+		ctx.note.Log(ctx, h.Log, r, out.code, time.Since(start))
 	}()
 	if h.admit(out, r, x) {
 		h.API.ServeHTTP(out, r)
