@@ -3,8 +3,10 @@ package rest
 import (
 	"encoding/base64"
 	"errors"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -28,6 +30,7 @@ type encoder struct {
 type plan struct {
 	foreign bool // by protojson
 	fields  []fieldPlan
+	of      reflect.Type // of the messages that it was made for
 }
 
 type fieldPlan struct {
@@ -39,6 +42,7 @@ type fieldPlan struct {
 	keyed    bool // a map
 	always   bool // written when it is not set, too
 	elements protoreflect.FieldDescriptor
+	text     int // the Go struct's field, if that is a map[string]string; else -1
 }
 
 // errForeign sends a message to protojson, which knows what is wrong with it.
@@ -56,20 +60,23 @@ func (e *encoder) marshal(m proto.Message) ([]byte, error) {
 	return b, nil
 }
 
-func (e *encoder) planOf(d protoreflect.MessageDescriptor) *plan {
+func (e *encoder) planOf(m protoreflect.Message) *plan {
+	d := m.Descriptor()
 	if p, ok := e.plans.Load(d); ok {
 		return p.(*plan) //nolint:forcetypeassert // nothing else is in there
 	}
-	p := &plan{foreign: d.FullName().Parent() == "google.protobuf" || d.ExtensionRanges().Len() > 0 || d.RequiredNumbers().Len() > 0}
+	p := &plan{of: reflect.TypeOf(m.Interface()), foreign: d.FullName().Parent() == "google.protobuf" || d.ExtensionRanges().Len() > 0 || d.RequiredNumbers().Len() > 0}
 	for i := range d.Fields().Len() {
 		fd := d.Fields().Get(i)
 		f := fieldPlan{
 			FieldDescriptor: fd, key: string(appendText(nil, fd.JSONName())) + ":", kind: fd.Kind(), elements: fd,
 			list: fd.IsList(), keyed: fd.IsMap(), always: !fd.HasPresence() && fd.ContainingOneof() == nil,
+			text: -1,
 		}
 		if f.keyed {
 			f.elements = fd.MapValue()
 			f.kind = f.elements.Kind()
+			f.text = textMap(p.of, fd.Name())
 			p.foreign = p.foreign || fd.MapKey().Kind() != protoreflect.StringKind
 		}
 		switch f.kind { //nolint:exhaustive // the others are written here
@@ -88,7 +95,7 @@ func (e *encoder) message(b []byte, m protoreflect.Message) ([]byte, error) {
 	if t, ok := m.Interface().(*timestamppb.Timestamp); ok {
 		return appendTime(b, t)
 	}
-	p := e.planOf(m.Descriptor())
+	p := e.planOf(m)
 	if p.foreign {
 		return byProtojson.MarshalAppend(b, m.Interface()) //nolint:wrapcheck // marshal turns to protojson anyway
 	}
@@ -104,13 +111,16 @@ func (e *encoder) message(b []byte, m protoreflect.Message) ([]byte, error) {
 		}
 		b = append(b, f.key...)
 		var err error
-		switch v := m.Get(f.FieldDescriptor); {
+		switch {
 		case f.list:
-			b, err = e.list(b, f, v.List())
+			b, err = e.list(b, f, m.Get(f.FieldDescriptor).List())
+		case f.text >= 0 && reflect.TypeOf(m.Interface()) == p.of:
+			text, _ := reflect.ValueOf(m.Interface()).Elem().Field(f.text).Interface().(map[string]string)
+			b, err = appendTexts(b, text)
 		case f.keyed:
-			b, err = e.entries(b, f, v.Map())
+			b, err = e.entries(b, f, m.Get(f.FieldDescriptor).Map())
 		default:
-			b, err = e.value(b, f, v)
+			b, err = e.value(b, f, m.Get(f.FieldDescriptor))
 		}
 		if err != nil {
 			return nil, err
@@ -130,6 +140,44 @@ func (e *encoder) list(b []byte, f *fieldPlan, l protoreflect.List) (_ []byte, e
 		}
 	}
 	return append(b, ']'), nil
+}
+
+// textMap is the field of the message's struct that holds the map of that name,
+// if its Go type is map[string]string, else -1. Reading such a map through
+// protoreflect allocates for each entry, and labels are everywhere.
+func textMap(message reflect.Type, name protoreflect.Name) int {
+	if message.Kind() != reflect.Pointer || message.Elem().Kind() != reflect.Struct {
+		return -1
+	}
+	for f := range message.Elem().Fields() {
+		if f.IsExported() && f.Type == reflect.TypeFor[map[string]string]() &&
+			slices.Contains(strings.Split(f.Tag.Get("protobuf"), ","), "name="+string(name)) {
+			return f.Index[0]
+		}
+	}
+	return -1
+}
+
+// appendTexts writes a map in the order of its keys.
+func appendTexts(b []byte, m map[string]string) ([]byte, error) {
+	var few [16]string // on the stack
+	keys := few[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		v := m[k]
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return nil, errForeign
+		}
+		b = appendText(append(appendText(b, k), ':'), v)
+	}
+	return append(b, '}'), nil
 }
 
 // entries writes a map in the order of its keys.
@@ -225,14 +273,19 @@ func appendTime(b []byte, t *timestamppb.Timestamp) ([]byte, error) {
 	if !t.IsValid() {
 		return nil, errForeign
 	}
-	layout := "2006-01-02T15:04:05.000000000"
-	switch nanos := time.Duration(t.GetNanos()); {
-	case nanos == 0:
-		layout = layout[:19]
-	case nanos%time.Millisecond == 0:
-		layout = layout[:23]
-	case nanos%time.Microsecond == 0:
-		layout = layout[:26]
+	b = t.AsTime().AppendFormat(append(b, '"'), time.RFC3339) // the one layout that package time is fast at
+	b = b[:len(b)-1]                                          // Z
+	digits, nanos := 9, t.GetNanos()
+	for ; digits > 0 && nanos%1000 == 0; digits -= 3 {
+		nanos /= 1000
 	}
-	return append(t.AsTime().AppendFormat(append(b, '"'), layout), 'Z', '"'), nil
+	if digits > 0 {
+		var fraction [9]byte
+		for i := digits - 1; i >= 0; i-- {
+			fraction[i] = '0' + byte(nanos%10)
+			nanos /= 10
+		}
+		b = append(append(b, '.'), fraction[:digits]...)
+	}
+	return append(b, 'Z', '"'), nil
 }
