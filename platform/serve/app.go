@@ -116,7 +116,7 @@ func (a *App) complete(ctx context.Context, svc Service, environ map[string]stri
 // that REST requests are answered while the server already says goodbye. It
 // returns the interceptors of the latter.
 func (a *App) buildGRPC(domain string) []interceptor.Interceptor {
-	limits := interceptor.Limits{Unary: a.cfg.RequestTimeout, UnaryMax: a.cfg.RequestTimeoutMax, Stream: a.cfg.StreamTimeout}
+	limits := interceptor.Limits{Unary: a.cfg.RequestTimeout, UnaryMax: a.cfg.RequestTimeoutMax, Stream: a.cfg.StreamTimeout, StreamAge: a.cfg.StreamMaxAge}
 	chain := func(protocol string) []interceptor.Interceptor {
 		cfg := interceptor.Config{
 			Log: a.log, Protocol: protocol, Domain: domain, Methods: a.methods, Validator: a.validator,

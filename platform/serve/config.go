@@ -48,6 +48,12 @@ type Config struct {
 	RequestTimeoutMax time.Duration `env:"REQUEST_TIMEOUT_MAX" envDefault:"60s"`
 	StreamTimeout     time.Duration `env:"STREAM_TIMEOUT"      envDefault:"15m"`
 
+	// StreamMaxAge is when Draining tells a stream to end so that its client
+	// connects again. A load balancer that deregisters a task cuts off the streams
+	// that outlast its deregistration delay, and says nothing before: keep this
+	// below that delay, and every client hears why.
+	StreamMaxAge time.Duration `env:"STREAM_MAX_AGE" envDefault:"1m"`
+
 	// HeaderTimeout is how long an HTTP request's headers may take to arrive.
 	HeaderTimeout time.Duration `env:"HEADER_TIMEOUT" envDefault:"5s"`
 
@@ -223,6 +229,7 @@ func (c *Config) Validate() error {
 		c.RequestTimeout, c.RequestTimeoutMax)
 	add(c.HeaderTimeout > 0, "HEADER_TIMEOUT: must be more than 0, is %v", c.HeaderTimeout)
 	add(c.StreamTimeout > 0, "STREAM_TIMEOUT: must be more than 0, is %v", c.StreamTimeout)
+	add(c.StreamMaxAge > 0, "STREAM_MAX_AGE: must be more than 0, is %v", c.StreamMaxAge)
 	add(c.MaxRequestBytes >= 1024, "MAX_REQUEST_BYTES: must be at least 1024, is %d", c.MaxRequestBytes)
 	add(c.MaxHeaderBytes >= 4096 && c.MaxHeaderBytes <= 1<<24, "MAX_HEADER_BYTES: must be from 4096 to 16777216, is %d", c.MaxHeaderBytes)
 	add(c.MaxConcurrentRequests >= 1 && c.MaxConcurrentRequests <= 1<<20, "MAX_CONCURRENT_REQUESTS: must be from 1 to 1048576, is %d", c.MaxConcurrentRequests)

@@ -25,13 +25,14 @@ func IdempotencyKey(ctx context.Context) string {
 	return ""
 }
 
-// Draining is closed when the process wants its streams to end. A handler that
-// sends until its client goes away selects on it and returns Reconnect; the client
-// resumes elsewhere. A stream that ends by itself soon need not care: the drain waits for it. Outside
-// of a request it is nil and never closed.
+// Draining is closed when the process wants the stream to end: it drains, or the
+// stream is as old as STREAM_MAX_AGE. A handler that sends until its client goes
+// away selects on it and returns Reconnect; the client resumes elsewhere. A stream
+// that ends by itself soon need not care: the drain waits for it. Outside of a
+// stream it is nil and never closed.
 func Draining(ctx context.Context) <-chan struct{} { return drain.From(ctx) }
 
-// Reconnect is what a stream's handler returns when the process drains: an
+// Reconnect is what a stream's handler returns when Draining is closed: an
 // errs.Unavailable with the reason RECONNECT and a pause of up to a second, so
 // that the clients do not all come back at once.
 func Reconnect() error { return drain.Reconnect() }

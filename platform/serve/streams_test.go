@@ -50,19 +50,44 @@ func TestDrainTellsStreamsToReconnect(t *testing.T) {
 			}
 			_, err = stream.Recv()
 			reconnect(t, status.Convert(err))
-
-			var last struct{ Error restStatus }
-			text := <-lines
-			if err := json.Unmarshal([]byte(text), &last); err != nil {
-				t.Fatalf("last line %q: %v", text, err)
-			}
-			if last.Error.Code != int(codes.Unavailable) || !strings.Contains(text, `"reason":"RECONNECT"`) || !strings.Contains(text, "retryDelay") {
-				t.Errorf("last line %s", text)
-			}
-			if more, ok := <-lines; ok {
-				t.Errorf("a line behind the last: %s", more)
-			}
+			reconnectLine(t, lines)
 		})
+	}
+}
+
+// TestOldStreamsAreToldToReconnect lets nothing drain: a load balancer that takes
+// a task out says nothing to it before it cuts its streams off.
+func TestOldStreamsAreToldToReconnect(t *testing.T) {
+	t.Parallel()
+	e := newEcho()
+	s := servetest.Start(t, e.guarded(), servetest.Options{Env: map[string]string{"STREAM_MAX_AGE": "50ms"}})
+	stream, err := echopb.NewGuardedServiceClient(s.Conn).Watch(t.Context(), &echopb.EchoRequest{Text: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Errorf("first message: %v", err)
+	}
+	_, err = stream.Recv()
+	reconnect(t, status.Convert(err))
+	lines := watchREST(t, s, "")
+	<-lines
+	reconnectLine(t, lines)
+}
+
+// reconnectLine wants RECONNECT to be the last of a stream's lines.
+func reconnectLine(t *testing.T, lines <-chan string) {
+	t.Helper()
+	var last struct{ Error restStatus }
+	text := <-lines
+	if err := json.Unmarshal([]byte(text), &last); err != nil {
+		t.Fatalf("last line %q: %v", text, err)
+	}
+	if last.Error.Code != int(codes.Unavailable) || !strings.Contains(text, `"reason":"RECONNECT"`) || !strings.Contains(text, "retryDelay") {
+		t.Errorf("last line %s", text)
+	}
+	if more, ok := <-lines; ok {
+		t.Errorf("a line behind the last: %s", more)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestACallerIsToldOfItsCalleesAlone(t *testing.T) {
 		delete(orders, name)
 	}
 	want := map[string]string{
-		"SERVICE_NAME": "orders", "ENVIRONMENT": "local", "BIND_ADDRESS": "0.0.0.0", "DRAIN_DELAY": "0s", "LOG_LEVEL": "debug",
+		"SERVICE_NAME": "orders", "ENVIRONMENT": "local", "BIND_ADDRESS": "0.0.0.0", "DRAIN_DELAY": "0s", "STREAM_MAX_AGE": "10s", "LOG_LEVEL": "debug",
 		"HTTP_PORT": "8080", "GRPC_PORT": "9090", "INTERNAL_PORT": "9091", "DATABASE_SSLMODE": "disable",
 		"AUTH_ISSUER": "http://127.0.0.1:4510/issuer", "AUTH_AUDIENCE": "slipway-local",
 		"AUTH_JWKS_URL":  "http://127.0.0.1:4510/issuer/.well-known/jwks.json",

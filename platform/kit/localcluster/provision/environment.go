@@ -15,10 +15,12 @@ func (s shell) environment() map[string]string {
 		"ENVIRONMENT":  s.env.Name,
 		"BIND_ADDRESS": "0.0.0.0",
 		// The gateway takes a task out before the task is told to stop.
-		"DRAIN_DELAY":   "0s",
-		"HTTP_PORT":     strconv.Itoa(httpPort),
-		"GRPC_PORT":     strconv.Itoa(grpcPort),
-		"INTERNAL_PORT": strconv.Itoa(internalPort),
+		"DRAIN_DELAY": "0s",
+		// Streams end before it cuts them off.
+		"STREAM_MAX_AGE": streamMaxAge.String(),
+		"HTTP_PORT":      strconv.Itoa(httpPort),
+		"GRPC_PORT":      strconv.Itoa(grpcPort),
+		"INTERNAL_PORT":  strconv.Itoa(internalPort),
 	}
 	if s.service.Database != nil {
 		vars["DATABASE_SSLMODE"] = "disable"

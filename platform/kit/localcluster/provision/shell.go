@@ -38,6 +38,7 @@ const (
 	probeTimeout        = 2 * time.Second
 	probeThreshold      = 2
 	deregistrationDelay = 15 * time.Second
+	streamMaxAge        = 10 * time.Second // below the deregistration delay
 	gracePeriodSeconds  = 10
 	stopTimeoutSeconds  = 20
 )

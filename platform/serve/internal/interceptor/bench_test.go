@@ -29,7 +29,7 @@ func BenchmarkChain(b *testing.B) {
 			chain := Chain(Config{
 				Log:      slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: level})), //nolint:sloglint // the encoding is part of the cost
 				Protocol: "grpc", Domain: "echo.slipway", Methods: access.Of(&echopb.GuardedService_ServiceDesc), Validator: NewValidator(),
-				Load: NewLoad(256, 1000), Limits: Limits{Unary: time.Second, UnaryMax: time.Minute, Stream: time.Hour}, Streams: drain.NewStreams(),
+				Load: NewLoad(256, 1000), Limits: Limits{Unary: time.Second, UnaryMax: time.Minute, Stream: time.Hour, StreamAge: time.Hour}, Streams: drain.NewStreams(),
 				Tokens: &friend{auth.Principal{Subject: "s", Scopes: []string{"guarded.read"}}},
 			})
 			call := Unary(chain)

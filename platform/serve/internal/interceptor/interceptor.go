@@ -26,6 +26,8 @@ type Interceptor struct {
 // deadline, of one with a deadline, and of a stream.
 type Limits struct {
 	Unary, UnaryMax, Stream time.Duration
+	// StreamAge is when a stream's client is told to connect again.
+	StreamAge time.Duration
 }
 
 // unary bounds the time of a unary call.
@@ -120,7 +122,7 @@ func deadlines(cfg Config) Interceptor {
 			}
 			ctx, cancel := context.WithTimeout(ss.Context(), cfg.Limits.Stream)
 			defer cancel()
-			ctx, leave := cfg.Streams.Enter(ctx)
+			ctx, leave := cfg.Streams.Enter(ctx, cfg.Limits.StreamAge)
 			defer leave()
 			err := next(srv, &streamContext{ServerStream: ss, ctx: ctx})
 			if err != nil && errors.Is(context.Cause(ctx), drain.ErrCutOff) {

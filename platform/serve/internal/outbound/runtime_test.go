@@ -30,7 +30,7 @@ func TestCalleeOfOursIsRetried(t *testing.T) {
 	}
 	chain := interceptor.Chain(interceptor.Config{
 		Log: slog.New(slog.DiscardHandler), Protocol: "grpc", Domain: "guarded.slipway", Methods: methods, Load: interceptor.NewLoad(9, 9),
-		Limits: interceptor.Limits{Unary: time.Minute, UnaryMax: time.Minute, Stream: time.Minute}, Streams: drain.NewStreams(),
+		Limits: interceptor.Limits{Unary: time.Minute, UnaryMax: time.Minute, Stream: time.Minute, StreamAge: time.Minute}, Streams: drain.NewStreams(),
 		Validator: interceptor.NewValidator(),
 	})
 	address := servetest.Callee(t, func(r grpc.ServiceRegistrar) { echopb.RegisterGuardedServiceServer(r, c) }, interceptor.Options(chain)...)
