@@ -42,6 +42,7 @@ func setup(_ context.Context, b *serve.Builder) error {
 	}
 	queue.Use(client)
 	b.Go("feed", changes.Run)
+	b.Go("late", jobs.NewLate(jobs.LateConfig{Work: s, Log: b.Logger()}).Run)
 	ordersv1.RegisterOrderServiceServer(b, rpc.New(s))
 	b.Gateway(func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
 		return ordersv1.RegisterOrderServiceHandlerClient(ctx, mux, ordersv1.NewOrderServiceClient(conn))

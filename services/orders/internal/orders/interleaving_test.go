@@ -52,7 +52,7 @@ func TestInterleavings(t *testing.T) {
 // begin starts something new.
 func (r *run) begin() {
 	ids := slices.Sorted(maps.Keys(r.orders))
-	kind := rapid.IntRange(0, 9).Draw(r.t, "kind")
+	kind := rapid.IntRange(0, 10).Draw(r.t, "kind")
 	switch {
 	case kind < 3 || len(ids) == 0:
 		key := rapid.SampledFrom([]string{"k1", "k2", "k3"}).Draw(r.t, "key")
@@ -67,6 +67,8 @@ func (r *run) begin() {
 		r.now = r.now.Add(time.Duration(rapid.IntRange(1, 16).Draw(r.t, "minutes")) * time.Minute)
 	case kind == 7:
 		r.start("sweep", func(ctx context.Context, s *orders.Service) { _ = s.Sweep(ctx) })
+	case kind == 8:
+		r.start("late", func(ctx context.Context, s *orders.Service) { _ = s.ConfirmLate(ctx) })
 	default:
 		// A job may be worked by two at once: one whose process seems dead is
 		// tried elsewhere while it still runs.

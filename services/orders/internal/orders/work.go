@@ -32,6 +32,21 @@ func (s *Service) Confirm(ctx context.Context, id string) error {
 	return nil
 }
 
+// ConfirmLate does the job of the oldest orders that have been pending for longer
+// than LateAfter. The job is left as it is, and finds nothing to do. Orders that
+// cannot be confirmed now do not keep the others from it.
+func (s *Service) ConfirmLate(ctx context.Context) error {
+	ids, err := s.Store.PendingSince(ctx, s.Now().Add(-LateAfter), lateBatch)
+	if err != nil {
+		return fmt.Errorf("find late orders: %w", err)
+	}
+	var errs []error
+	for _, id := range ids {
+		errs = append(errs, s.Confirm(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
 // Settle sees to it that a cancelled order holds no stock. It may be repeated.
 func (s *Service) Settle(ctx context.Context, id string) error {
 	o, err := s.Store.Get(ctx, id)
