@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -106,7 +107,9 @@ func TestDocs(t *testing.T) {
 		"/v1/echo":{"post":{"operationId":"EchoService_Echo"}},
 		"/v1/echo/{text}":{"get":{"operationId":"EchoService_Echo2"}}}}`)
 	s := servetest.Start(t, svc, servetest.Options{Token: new(string)})
-	for path, media := range map[string]string{"/docs": "text/html", "/docs/page.js": "text/javascript", "/docs/page.css": "text/css"} {
+	for path, media := range map[string]string{
+		"/docs": "text/html", "/docs/echo": "text/html", "/docs/echo/page.js": "text/javascript", "/docs/echo/page.css": "text/css",
+	} {
 		web, body := s.Do(t, http.MethodGet, path, "")
 		policy := web.Header.Get("Content-Security-Policy")
 		if web.StatusCode != http.StatusOK || !strings.HasPrefix(web.Header.Get("Content-Type"), media) || len(body) == 0 {
@@ -121,7 +124,16 @@ func TestDocs(t *testing.T) {
 			}
 		}
 	}
+	_, page := s.Do(t, http.MethodGet, "/docs/echo", "")
+	for _, m := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+		if web, _ := s.Do(t, http.MethodGet, m[1], ""); web.StatusCode != http.StatusOK || !strings.HasPrefix(m[1], "/docs/echo/") {
+			t.Errorf("the page names %s: %s; all must be below its own folder", m[1], web.Status)
+		}
+	}
 	_, body := s.Do(t, http.MethodGet, "/openapi.json", "")
+	if _, same := s.Do(t, http.MethodGet, "/docs/echo/openapi.json", ""); same != body {
+		t.Errorf("the page's document is %s", same)
+	}
 	var document struct {
 		SecurityDefinitions map[string]struct{ Scopes map[string]string }
 		Paths               map[string]map[string]struct{ Security []map[string][]string }

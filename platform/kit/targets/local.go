@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,13 +97,16 @@ func (s *session) welcome(info daemon.Info, took time.Duration) {
 	fmt.Fprintf(&b, "%s   the services' API\n", info.Gateway)
 	fmt.Fprintf(&b, "%s   AWS endpoint (ECS, ECR, CloudWatch Logs, Secrets Manager, SSM) and registry\n", info.Endpoint)
 	fmt.Fprintf(&b, "%s          PostgreSQL\n", info.Postgres)
-	fmt.Fprintf(&b, "up in %.1f s; try:\n", took.Seconds())
-	fmt.Fprintf(&b, "  TOKEN=$(go tool mage token --scope=%s)\n", s.readScopes())
 	for _, svc := range s.work.Services {
 		if svc.HTTP != nil {
-			path, _, _ := strings.Cut(svc.HTTP.Routes[0], "*")
-			fmt.Fprintf(&b, "  curl -s -H \"authorization: Bearer $TOKEN\" %s%s\n", info.Gateway, path)
+			fmt.Fprintf(&b, "%s%s   what %s takes, method by method\n", info.Gateway, provision.DocsPath(svc.Name), svc.Name)
 		}
+	}
+	fmt.Fprintf(&b, "up in %.1f s; try:\n", took.Seconds())
+	if i := slices.IndexFunc(s.work.Services, func(svc manifest.Service) bool { return svc.HTTP != nil }); i >= 0 {
+		svc := s.work.Services[i]
+		path, _, _ := strings.Cut(svc.HTTP.Routes[0], "*")
+		fmt.Fprintf(&b, "  curl -s -H \"authorization: Bearer $(go tool mage token --scope=%s.read)\" %s%s\n", svc.Name, info.Gateway, path)
 	}
 	first := all
 	if names := s.work.ServiceNames(); len(names) > 0 {
@@ -112,15 +116,6 @@ func (s *session) welcome(info daemon.Info, took time.Duration) {
 	s.emit.For(manifest.Local, "").Emit(event.Result{Kind: "urls", Text: b.String(), Data: map[string]any{
 		"api": info.Gateway, "aws_endpoint": info.Endpoint, "postgres": info.Postgres, "seconds": took.Seconds(),
 	}})
-}
-
-// readScopes are the scopes to look at what every service has.
-func (s *session) readScopes() string {
-	var scopes []string
-	for _, svc := range s.work.Services {
-		scopes = append(scopes, svc.Name+".read")
-	}
-	return strings.Join(scopes, ",")
 }
 
 // Down stops the embedded cluster; its data is kept unless --purge is given. Example: mage down.

@@ -119,10 +119,10 @@ func TestRulesFollowTheManifests(t *testing.T) {
 		services map[string]string
 		want     []string
 	}{
-		{"one service", map[string]string{"shop": two["shop"]}, []string{"/v1/*"}},
-		{"a more specific one comes before it", two, []string{"/slipway.orders.v1.OrderService/*", "/v1/orders*", "/v1/*"}},
-		{"the same again", two, []string{"/slipway.orders.v1.OrderService/*", "/v1/orders*", "/v1/*"}},
-		{"a service goes", map[string]string{"orders": two["orders"]}, []string{"/slipway.orders.v1.OrderService/*", "/v1/orders*"}},
+		{"one service", map[string]string{"shop": two["shop"]}, []string{"/docs/shop", "/v1/*"}},
+		{"a more specific one comes before it", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders", "/docs/shop", "/v1/orders*", "/v1/*"}},
+		{"the same again", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders", "/docs/shop", "/v1/orders*", "/v1/*"}},
+		{"a service goes", map[string]string{"orders": two["orders"]}, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders", "/v1/orders*"}},
 	} {
 		if got := apply(step.services); !slices.Equal(got, step.want) {
 			t.Errorf("%s: rules in order %q, want %q", step.what, got, step.want)

@@ -10,8 +10,11 @@ import (
 // parking is where rules wait whose priority is about to be somebody else's.
 const parking = 40000
 
-// rules returns the listener rules with their priorities, from 1: gRPC first,
-// whose patterns name one service each, then the routes in the manifests'
+// DocsPath is where the gateway has the page of the service's API.
+func DocsPath(service string) string { return "/docs/" + service }
+
+// rules returns the listener rules with their priorities, from 1: gRPC and pages
+// first, whose patterns name one service each, then the routes in the manifests'
 // order, the more specific one first.
 func (p *Provisioner) rules(shells []shell) []gateway.Rule {
 	byName := map[string]shell{}
@@ -20,6 +23,11 @@ func (p *Provisioner) rules(shells []shell) []gateway.Rule {
 		byName[s.service.Name] = s
 		if s.service.GRPC != nil {
 			rules = append(rules, s.rule(s.service.Name+"-"+grpcName, grpcName, "/"+s.service.GRPC.Service+"/*"))
+		}
+		if s.service.HTTP != nil {
+			page := s.rule(s.service.Name+"-docs", httpName, DocsPath(s.service.Name))
+			page.Conditions[0].Values = append(page.Conditions[0].Values, DocsPath(s.service.Name)+"/*")
+			rules = append(rules, page)
 		}
 	}
 	for _, route := range p.work.Routes() {

@@ -5,7 +5,10 @@ package docs
 
 import (
 	"embed"
+	"html"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
 //go:embed page
@@ -16,14 +19,26 @@ var page embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// NewHandler serves the page at /docs and passes on everything else.
-func NewHandler(next http.Handler) http.Handler {
+// placeholder is where the page names the folder that its parts are in.
+const placeholder = "/docs/SERVICE"
+
+// NewHandler serves the page at /docs and passes on everything else. The page and
+// its parts are at /docs/SERVICE, too, with the document, so that one rule of a load
+// balancer that many services share leads to them.
+func NewHandler(service string, next http.Handler) http.Handler {
+	folder := "/docs/" + url.PathEscape(service)
+	const index = "page/index.html"
 	files := map[string]struct{ name, media string }{
-		"/docs":          {"page/index.html", "text/html; charset=utf-8"},
-		"/docs/page.js":  {"page/page.js", "text/javascript; charset=utf-8"},
-		"/docs/page.css": {"page/page.css", "text/css; charset=utf-8"},
+		"/docs":              {index, "text/html; charset=utf-8"},
+		folder:               {index, "text/html; charset=utf-8"},
+		folder + "/page.js":  {"page/page.js", "text/javascript; charset=utf-8"},
+		folder + "/page.css": {"page/page.css", "text/css; charset=utf-8"},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == folder+"/openapi.json" {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = "/openapi.json", ""
+		}
 		file, ok := files[r.URL.Path]
 		if !ok || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
 			next.ServeHTTP(w, r)
@@ -33,6 +48,9 @@ func NewHandler(next http.Handler) http.Handler {
 		if err != nil {
 			http.NotFound(w, r) // not in the binary
 			return
+		}
+		if file.name == index {
+			content = []byte(strings.ReplaceAll(string(content), placeholder, html.EscapeString(folder)))
 		}
 		h := w.Header()
 		h.Set("Content-Type", file.media)

@@ -1,4 +1,4 @@
-// Renders /openapi.json (OpenAPI 2). Everything is set as text, never as markup.
+// Renders the document that the page links to (OpenAPI 2). Everything is set as text, never as markup.
 "use strict";
 
 const verbs = ["get", "post", "put", "patch", "delete"];
@@ -86,7 +86,7 @@ async function main() {
   const operations = document.getElementById("operations");
   let api;
   try {
-    const answer = await fetch("/openapi.json");
+    const answer = await fetch(document.getElementById("document").href);
     if (!answer.ok) throw new Error("status " + answer.status);
     api = await answer.json();
   } catch (e) {
