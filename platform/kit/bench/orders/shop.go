@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -226,7 +227,7 @@ func (s *shop) list(ctx context.Context, client int) ([]order, error) {
 			Orders []order `json:"orders"`
 			Next   string  `json:"nextPageToken"`
 		}
-		query := url.Values{"customer": {s.customer(client)}, "pageSize": {fmt.Sprint(pageSize)}, "pageToken": {token}}
+		query := url.Values{"customer": {s.customer(client)}, "pageSize": {strconv.Itoa(pageSize)}, "pageToken": {token}}
 		if err := s.must(ctx, http.MethodGet, "/v1/orders?"+query.Encode(), nil, &page); err != nil {
 			return nil, err
 		}

@@ -21,7 +21,7 @@ func TestShare(t *testing.T) {
 	}
 	strange := &httpbody.HttpBody{ContentType: "text/plain", Data: []byte("x")}
 	strange.ProtoReflect().SetUnknown([]byte{0x7a, 1, 'u'}) // field 15
-	extensible := &descriptorpb.MethodOptions{Deprecated: proto.Bool(true)}
+	extensible := &descriptorpb.MethodOptions{Deprecated: new(true)}
 	for name, tc := range map[string]struct {
 		in     proto.Message
 		shared bool
