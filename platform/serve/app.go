@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/serve/database"
 	"github.com/slipway-dev/slipway/platform/serve/internal/access"
+	"github.com/slipway-dev/slipway/platform/serve/internal/accesslog"
 	"github.com/slipway-dev/slipway/platform/serve/internal/docs"
 	"github.com/slipway-dev/slipway/platform/serve/internal/drain"
 	"github.com/slipway-dev/slipway/platform/serve/internal/interceptor"
@@ -32,6 +33,7 @@ import (
 type App struct {
 	cfg       Config
 	log       *slog.Logger
+	access    *accesslog.Writer
 	pool      *pgxpool.Pool
 	ready     *probe.Readiness
 	validator *interceptor.Validator
@@ -69,8 +71,9 @@ func Complete(ctx context.Context, svc Service, environ map[string]string, logs 
 	if err != nil {
 		return nil, err
 	}
+	log, access := newLogger(logs, cfg)
 	a := &App{
-		cfg: cfg, log: newLogger(logs, cfg), validator: interceptor.NewValidator(), fresh: drain.NewConns(), streams: drain.NewStreams(),
+		cfg: cfg, log: log, access: access, validator: interceptor.NewValidator(), fresh: drain.NewConns(), streams: drain.NewStreams(),
 		load:     interceptor.NewLoad(cfg.MaxConcurrentRequests, cfg.MaxConcurrentStreams),
 		settings: describe(&cfg, &cfg.Outbound, &cfg.Telemetry, &cfg.Database, svc.Config),
 	}
@@ -165,7 +168,7 @@ func (a *App) buildHTTP(ctx context.Context, svc Service) error {
 		}
 	}
 	cfg := rest.Config{
-		Domain: domainOf(svc), API: mux, Ready: a.ready, Log: a.log,
+		Domain: domainOf(svc), API: mux, Ready: a.ready, Log: a.log, Access: a.access,
 		BodyLimit: a.cfg.MaxRequestBytes, BodyTimeout: a.cfg.RequestTimeout,
 	}
 	if svc.OpenAPI != nil {

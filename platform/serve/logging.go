@@ -5,18 +5,48 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 
+	"github.com/jonboulle/clockwork"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/slipway-dev/slipway/platform/serve/internal/accesslog"
 	"github.com/slipway-dev/slipway/platform/serve/internal/requestid"
 )
 
 // newLogger writes one JSON object a line; records logged with a request's
-// context carry its id and those of its trace.
-func newLogger(w io.Writer, cfg Config) *slog.Logger {
-	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.LogLevel})
-	return slog.New(contextHandler{handler, w}).With(
-		slog.String("service", cfg.Name), slog.String("version", cfg.Version), slog.String("environment", cfg.Environment))
+// context carry its id and those of its trace. Lines of requests have a writer of
+// their own beside it.
+func newLogger(out io.Writer, cfg Config) (*slog.Logger, *accesslog.Writer) {
+	w := &lockedWriter{out: out}
+	constant := []slog.Attr{
+		slog.String("service", cfg.Name), slog.String("version", cfg.Version), slog.String("environment", cfg.Environment),
+	}
+	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.LogLevel}).WithAttrs(constant)
+	return slog.New(contextHandler{handler, w}), accesslog.NewWriter(accesslog.Config{
+		Out: w, Level: cfg.LogLevel, Clock: clockwork.NewRealClock(), Constant: constant,
+	})
+}
+
+// lockedWriter lets both write lines to one output.
+type lockedWriter struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// Write writes whole lines.
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(p) //nolint:wrapcheck // a writer's error passes as it is
+}
+
+// Flush waits until everything is written, if the output keeps lines back.
+func (w *lockedWriter) Flush() error {
+	if buffered, ok := w.out.(interface{ Flush() error }); ok {
+		return buffered.Flush() //nolint:wrapcheck // a writer's error passes as it is
+	}
+	return nil
 }
 
 // contextHandler adds what the context knows to each record, and sees to it that
@@ -24,7 +54,7 @@ func newLogger(w io.Writer, cfg Config) *slog.Logger {
 type contextHandler struct {
 	slog.Handler
 
-	out io.Writer
+	out *lockedWriter
 }
 
 // Handle adds the ids of the request, its trace and its span.
@@ -36,8 +66,8 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 		r.AddAttrs(slog.String("request_id", id))
 	}
 	err := h.Handler.Handle(ctx, r)
-	if buffered, ok := h.out.(interface{ Flush() error }); ok && r.Level >= slog.LevelError {
-		err = errors.Join(err, buffered.Flush())
+	if r.Level >= slog.LevelError {
+		err = errors.Join(err, h.out.Flush())
 	}
 	return err //nolint:wrapcheck // a handler's error passes as it is
 }

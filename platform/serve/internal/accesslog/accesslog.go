@@ -5,9 +5,7 @@ package accesslog
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/codes"
 )
@@ -36,30 +34,6 @@ type ContextKey struct{}
 func From(ctx context.Context) *Note {
 	n, _ := ctx.Value(ContextKey{}).(*Note)
 	return n
-}
-
-// Log writes the line of an HTTP request: how it came, how it was answered, and
-// what the gRPC side has noted.
-func (n *Note) Log(ctx context.Context, log *slog.Logger, r *http.Request, httpStatus int, took time.Duration) {
-	level := slog.LevelInfo
-	call := n.call.Load()
-	if call != nil {
-		ctx, level = call.Context, LevelOf(call.Code)
-	}
-	if !log.Enabled(ctx, level) {
-		return
-	}
-	attrs := make([]slog.Attr, 0, 8)
-	attrs = append(attrs, slog.String("protocol", "rest"),
-		slog.String("http_method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", httpStatus))
-	if call != nil {
-		attrs = append(attrs, slog.String("method", call.Method), slog.String("code", call.Code.String()))
-	}
-	attrs = append(attrs, slog.Float64("duration_ms", float64(took.Microseconds())/1000))
-	if call != nil && call.Cause != "" {
-		attrs = append(attrs, slog.String("error", call.Cause))
-	}
-	log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // LevelOf is ERROR for our own faults, WARN for what an operator may want to

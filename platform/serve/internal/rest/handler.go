@@ -89,8 +89,9 @@ type Config struct {
 	API         http.Handler     // the routes, as NewMux made them
 	Ready       *probe.Readiness // answers /healthz
 	Log         *slog.Logger
-	BodyLimit   int           // of a request's body, in bytes
-	BodyTimeout time.Duration // for all of a request's body to arrive
+	Access      *accesslog.Writer // of a line for each API request
+	BodyLimit   int               // of a request's body, in bytes
+	BodyTimeout time.Duration     // for all of a request's body to arrive
 }
 
 // handler is the HTTP server's root: probes, the OpenAPI document, the API.
@@ -141,7 +142,7 @@ func (h *handler) serveAPI(w http.ResponseWriter, r *http.Request) {
 				h.errors.write(out, http.StatusInternalServerError, status.New(codes.Internal, problem.Scrubbed))
 			}
 		}
-		ctx.note.Log(ctx, h.Log, r, out.code, time.Since(start))
+		h.Access.Write(ctx, accesslog.RequestOf(r, out.code, time.Since(start)), &ctx.note)
 	}()
 	if h.admit(out, r, x) {
 		h.API.ServeHTTP(out, r)
