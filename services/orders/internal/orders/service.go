@@ -15,10 +15,7 @@ const (
 	SweepInterval  = 30 * time.Second // how often to look for orders past it
 	sweepBatch     = 100
 
-	// An order's job confirms it at once, as a rule. One that was running when
-	// its task died is tried again only when nobody can be at it any more, most
-	// of a minute later; nobody needs to wait for that.
-	LateAfter    = 5 * time.Second // how long that job has an order to itself
+	LateAfter    = 5 * time.Second // how long an order's job has it to itself, see ConfirmLate
 	LateInterval = time.Second     // how often to look for orders past it
 	lateBatch    = 20
 )

@@ -33,8 +33,10 @@ func (s *Service) Confirm(ctx context.Context, id string) error {
 }
 
 // ConfirmLate does the job of the oldest orders that have been pending for longer
-// than LateAfter. The job is left as it is, and finds nothing to do. Orders that
-// cannot be confirmed now do not keep the others from it.
+// than LateAfter. A job that was running when its task died is tried again only
+// when nobody can be at it any more, most of a minute later; nobody needs to wait
+// for that. The job is left as it is, and finds nothing to do. Orders that cannot
+// be confirmed now do not keep the others from it.
 func (s *Service) ConfirmLate(ctx context.Context) error {
 	ids, err := s.Store.PendingSince(ctx, s.Now().Add(-LateAfter), lateBatch)
 	if err != nil {
