@@ -96,10 +96,11 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 }
 
 // Request compares reading a product through the whole stack with a bare handler that does the same. Example: mage bench:request --rounds=5.
-func (Bench) Request(ctx context.Context, rounds, seconds *int, profile *string, json *bool) error {
+func (Bench) Request(ctx context.Context, rounds, seconds *int, generator, profile *string, json *bool) error {
 	return run(ctx, 0, json, func(s *session) error {
 		report, err := request.Run(s.ctx, request.Config{
-			Root: s.root, Rounds: or(rounds, 0), Seconds: or(seconds, 0), Profile: or(profile, ""), Progress: os.Stderr,
+			Root: s.root, Rounds: or(rounds, 0), Seconds: or(seconds, 0),
+			Generator: or(generator, ""), Profile: or(profile, ""), Progress: os.Stderr,
 		})
 		if err != nil {
 			return err

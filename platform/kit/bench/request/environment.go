@@ -113,8 +113,10 @@ func (e *environment) startDatabase(ctx context.Context) error {
 	return nil
 }
 
-// productID is the id of the n-th product, n from 0.
+// productID is the id of the n-th product, n from 0, productPath where it is.
 func productID(n int) string { return fmt.Sprintf("bench-%04d", n) }
+
+const productPath = "/v1/products/bench-%04d"
 
 // fill migrates with the service's own migrations and adds the products.
 func (e *environment) fill(ctx context.Context) error {

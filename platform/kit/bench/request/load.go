@@ -18,15 +18,39 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// load asks for products without pause over every connection and checks each
-// answer.
-func (s *subject) load(ctx context.Context, d time.Duration) (sample, error) {
-	perWorker := make([][]time.Duration, connections)
+// generator loads a subject and says how its requests went and what processor
+// time of other processes than this one that took.
+type generator func(ctx context.Context, s *subject, d time.Duration) (sample, error)
+
+// load loads the subject and measures it meanwhile.
+func (s *subject) load(ctx context.Context, by generator, d time.Duration) (sample, error) {
 	service, err := s.processorTime()
 	if err != nil {
 		return sample{}, err
 	}
-	generator := ownProcessorTime()
+	own := ownProcessorTime()
+	out, err := by(ctx, s, d)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return sample{}, fmt.Errorf("load %s: %w", s.name, err)
+	}
+	out.generator += ownProcessorTime() - own
+	out.resident = s.resident()
+	after, err := s.processorTime()
+	if err != nil {
+		return sample{}, err
+	}
+	out.service = after - service
+	s.requests.Add(int64(out.requests))
+	return out, nil
+}
+
+// builtin asks for products without pause over every connection and checks each
+// answer.
+func builtin(ctx context.Context, s *subject, d time.Duration) (sample, error) {
+	perWorker := make([][]time.Duration, connections)
 	began := time.Now()
 	end := began.Add(d)
 	var g errgroup.Group
@@ -37,21 +61,13 @@ func (s *subject) load(ctx context.Context, d time.Duration) (sample, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return sample{}, fmt.Errorf("load %s: %w", s.name, err)
+		return sample{}, err //nolint:wrapcheck // the workers' own
 	}
-	if err := ctx.Err(); err != nil {
-		return sample{}, fmt.Errorf("load %s: %w", s.name, err)
-	}
-	out := sample{took: time.Since(began), generator: ownProcessorTime() - generator, resident: s.resident()}
-	after, err := s.processorTime()
-	if err != nil {
-		return sample{}, err
-	}
-	out.service = after - service
-	out.latencies = slices.Concat(perWorker...)
-	slices.Sort(out.latencies)
-	s.requests.Add(int64(len(out.latencies)))
-	return out, nil
+	latencies := slices.Concat(perWorker...)
+	slices.Sort(latencies)
+	return sample{
+		requests: len(latencies), took: time.Since(began), p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99),
+	}, nil
 }
 
 // ask is one connection's part of the load.
@@ -82,7 +98,7 @@ func (s *subject) ask(ctx context.Context, end time.Time, choose *rand.Rand) ([]
 func (s *subject) learn(ctx context.Context) error {
 	s.paths, s.answers = make([]string, 0, products), make([][]byte, 0, products)
 	for n := range products {
-		path := "/v1/products/" + productID(n)
+		path := fmt.Sprintf(productPath, n)
 		body, err := s.get(ctx, path, http.StatusOK)
 		if err != nil {
 			return err
@@ -134,12 +150,12 @@ func agree(subjects []*subject) error {
 }
 
 // profile takes a processor profile of the subject under load.
-func profile(ctx context.Context, cfg Config, s *subject) error {
+func profile(ctx context.Context, cfg Config, by generator, s *subject) error {
 	fmt.Fprintf(cfg.Progress, "profile %s\n", s.name)
 	seconds := max(cfg.Seconds, 5)
 	loading := make(chan error, 1)
 	go func() {
-		_, err := s.load(ctx, time.Duration(seconds+1)*time.Second)
+		_, err := s.load(ctx, by, time.Duration(seconds+1)*time.Second)
 		loading <- err
 	}()
 	inside := subject{name: s.name, address: s.internal}

@@ -11,6 +11,8 @@ import (
 type Report struct {
 	Processors, Connections, Products, Pool, Rounds, Seconds int
 
+	Generator string
+
 	Rows []Row
 }
 
@@ -32,16 +34,17 @@ type Spread struct{ Median, Min, Max float64 }
 
 // sample is one program in one round.
 type sample struct {
+	requests  int
 	took      time.Duration
-	latencies []time.Duration // sorted; one for each request
-	service   time.Duration   // processor time of the program
-	generator time.Duration   // processor time of this process
-	resident  int64           // bytes
+	p50, p99  time.Duration
+	service   time.Duration // processor time of the program
+	generator time.Duration // processor time of whoever loads it
+	resident  int64         // bytes
 }
 
-func (s sample) rate() float64 { return float64(len(s.latencies)) / s.took.Seconds() }
+func (s sample) rate() float64 { return float64(s.requests) / s.took.Seconds() }
 
-func (s sample) cpu() float64 { return perRequest(s.service, len(s.latencies)) }
+func (s sample) cpu() float64 { return perRequest(s.service, s.requests) }
 
 func perRequest(d time.Duration, requests int) float64 {
 	if requests == 0 {
@@ -50,10 +53,10 @@ func perRequest(d time.Duration, requests int) float64 {
 	return float64(d.Microseconds()) / float64(requests)
 }
 
-// percentile is the smallest latency that the share p of requests does not
-// exceed (nearest rank), 0 if there were none.
-func (s sample) percentile(p float64) time.Duration {
-	n := len(s.latencies)
+// percentile is the smallest of the sorted latencies that the share p of them
+// does not exceed (nearest rank), 0 if there are none.
+func percentile(latencies []time.Duration, p float64) time.Duration {
+	n := len(latencies)
 	if n == 0 {
 		return 0
 	}
@@ -61,7 +64,7 @@ func (s sample) percentile(p float64) time.Duration {
 	if float64(rank) < p*float64(n) {
 		rank++
 	}
-	return s.latencies[min(max(rank, 1), n)-1]
+	return latencies[min(max(rank, 1), n)-1]
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -85,12 +88,12 @@ func rowOf(name string, own, base []sample) Row {
 		}
 		return Spread{Median: median(out), Min: slices.Min(out), Max: slices.Max(out)}
 	}
-	p99 := func(s sample) float64 { return milliseconds(s.percentile(0.99)) }
+	p99 := func(s sample) float64 { return milliseconds(s.p99) }
 	return Row{
 		Name: name,
 		Rate: median(each(sample.rate)), P99: median(each(p99)), CPU: median(each(sample.cpu)),
-		P50:          median(each(func(s sample) float64 { return milliseconds(s.percentile(0.5)) })),
-		GeneratorCPU: median(each(func(s sample) float64 { return perRequest(s.generator, len(s.latencies)) })),
+		P50:          median(each(func(s sample) float64 { return milliseconds(s.p50) })),
+		GeneratorCPU: median(each(func(s sample) float64 { return perRequest(s.generator, s.requests) })),
 		Memory:       median(each(func(s sample) float64 { return float64(s.resident) / (1 << 20) })),
 		RateRatio:    ratio(sample.rate), CPURatio: ratio(sample.cpu), P99Ratio: ratio(p99),
 	}
@@ -111,8 +114,8 @@ func median(values []float64) float64 {
 
 // Print writes the report as a table.
 func (r *Report) Print(w io.Writer) {
-	fmt.Fprintf(w, "GET of one in %d products, %d connections, pool of %d, %d rounds of %d s each, %d processors\n",
-		r.Products, r.Connections, r.Pool, r.Rounds, r.Seconds, r.Processors)
+	fmt.Fprintf(w, "GET of one in %d products, %d connections, pool of %d, %d rounds of %d s each, %d processors, load by %s\n",
+		r.Products, r.Connections, r.Pool, r.Rounds, r.Seconds, r.Processors, r.Generator)
 	fmt.Fprintf(w, "%-28s %10s %8s %8s %8s %8s %8s  %-18s %-18s %-18s\n", "", "requests/s", "p50 ms", "p99 ms", "cpu us", "load us", "MiB",
 		"rate / bare", "cpu / bare", "p99 / bare")
 	for _, row := range r.Rows {

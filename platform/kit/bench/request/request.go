@@ -32,6 +32,8 @@ type Config struct {
 	// Rounds and Seconds are how often each program is loaded, and for how long;
 	// 0 stands for 5 rounds of 4 seconds.
 	Rounds, Seconds int
+	// Generator makes the load: Builtin, which "" stands for, or Wrk.
+	Generator string
 	// Profile, where set, is a file that gets a CPU profile of the catalog under
 	// load with 5 % of requests traced, taken apart from the rounds.
 	Profile string
@@ -46,6 +48,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	if cfg.Seconds <= 0 {
 		cfg.Seconds = 4
+	}
+	if cfg.Generator == "" {
+		cfg.Generator = Builtin
 	}
 	if cfg.Progress == nil {
 		cfg.Progress = io.Discard
@@ -64,6 +69,10 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	defer e.stop(ctx)
+	by, err := cfg.generator(temp)
+	if err != nil {
+		return nil, err
+	}
 	subjects, err := e.subjects(ctx)
 	defer func() {
 		for _, s := range subjects {
@@ -76,11 +85,24 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := agree(subjects); err != nil {
 		return nil, err
 	}
-	report, err := measure(ctx, cfg, subjects)
+	report, err := measure(ctx, cfg, by, subjects)
 	if err != nil {
 		return nil, err
 	}
 	return report, complete(subjects)
+}
+
+// generator is the one that is asked for.
+func (c Config) generator(folder string) (generator, error) {
+	switch c.Generator {
+	case Builtin:
+		return builtin, nil
+	case Wrk:
+		program, script, err := findWrk(folder)
+		return byWrk(program, script), err
+	default:
+		return nil, fmt.Errorf("choose generator: there is no %q\nnext: use --generator=%s or --generator=%s", c.Generator, Builtin, Wrk)
+	}
 }
 
 // complete stops the subjects and checks that their logs hold every request.
@@ -96,33 +118,33 @@ func complete(subjects []*subject) error {
 
 // measure warms every subject up and loads them in turn, each round beginning
 // with another one.
-func measure(ctx context.Context, cfg Config, subjects []*subject) (*Report, error) {
+func measure(ctx context.Context, cfg Config, by generator, subjects []*subject) (*Report, error) {
 	for _, s := range subjects {
 		fmt.Fprintf(cfg.Progress, "warm up %s\n", s.name)
-		if _, err := s.load(ctx, warmUp); err != nil {
+		if _, err := s.load(ctx, by, warmUp); err != nil {
 			return nil, err
 		}
 	}
 	if cfg.Profile != "" {
-		if err := profile(ctx, cfg, subjects[traced]); err != nil {
+		if err := profile(ctx, cfg, by, subjects[traced]); err != nil {
 			return nil, err
 		}
 	}
 	r := &Report{
 		Processors: runtime.NumCPU(), Connections: connections, Products: products, Pool: poolSize,
-		Rounds: cfg.Rounds, Seconds: cfg.Seconds,
+		Rounds: cfg.Rounds, Seconds: cfg.Seconds, Generator: cfg.Generator,
 	}
 	samples := make([][]sample, len(subjects))
 	for round := range cfg.Rounds {
 		for i := range subjects {
 			n := (round + i) % len(subjects)
-			got, err := subjects[n].load(ctx, time.Duration(cfg.Seconds)*time.Second)
+			got, err := subjects[n].load(ctx, by, time.Duration(cfg.Seconds)*time.Second)
 			if err != nil {
 				return nil, err
 			}
 			samples[n] = append(samples[n], got)
 			fmt.Fprintf(cfg.Progress, "round %d: %-28s %6.0f requests/s, p99 %5.1f ms, %5.1f us of processor\n",
-				round+1, subjects[n].name, got.rate(), milliseconds(got.percentile(0.99)), got.cpu())
+				round+1, subjects[n].name, got.rate(), milliseconds(got.p99), got.cpu())
 		}
 	}
 	for n, s := range subjects {

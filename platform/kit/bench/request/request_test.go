@@ -23,19 +23,19 @@ func TestMedian(t *testing.T) {
 
 func TestPercentile(t *testing.T) {
 	t.Parallel()
-	var hundred sample
-	for n := range 100 {
-		hundred.latencies = append(hundred.latencies, time.Duration(n+1))
+	hundred := make([]time.Duration, 100)
+	for n := range hundred {
+		hundred[n] = time.Duration(n + 1)
 	}
 	for name, tc := range map[string]struct {
-		of   sample
+		of   []time.Duration
 		p    float64
 		want time.Duration
 	}{
-		"none": {sample{}, 0.5, 0}, "one": {sample{latencies: []time.Duration{7}}, 0.99, 7},
+		"none": {nil, 0.5, 0}, "one": {[]time.Duration{7}, 0.99, 7},
 		"half": {hundred, 0.5, 50}, "99 of 100": {hundred, 0.99, 99}, "all": {hundred, 1, 100}, "least": {hundred, 0, 1},
 	} {
-		if got := tc.of.percentile(tc.p); got != tc.want {
+		if got := percentile(tc.of, tc.p); got != tc.want {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}
@@ -43,11 +43,7 @@ func TestPercentile(t *testing.T) {
 
 // of makes a sample of n requests of a millisecond within a second.
 func of(n int, service time.Duration) sample {
-	s := sample{took: time.Second, service: service, resident: 2 << 20}
-	for range n {
-		s.latencies = append(s.latencies, time.Millisecond)
-	}
-	return s
+	return sample{requests: n, took: time.Second, p50: time.Millisecond, p99: time.Millisecond, service: service, resident: 2 << 20}
 }
 
 // TestRowComparesWithinRounds has a machine that is twice as fast in the second
@@ -87,6 +83,22 @@ func TestProcessorTime(t *testing.T) {
 	for _, bad := range []string{"", "1 (x) S 1", "1 (x) S 1 1 1 0 -1 1 1 2 3 4 a b 6 7"} {
 		if _, err := parseStat(bad); err == nil {
 			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+func TestReadWrk(t *testing.T) {
+	t.Parallel()
+	got, err := readWrk([]byte(`{"requests":30,"microseconds":3000000,"p50":500,"p99":9000,"refused":0,"broken":0}`+"\n"), time.Second)
+	want := sample{requests: 30, took: 3 * time.Second, p50: 500 * time.Microsecond, p99: 9 * time.Millisecond, generator: time.Second}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for name, text := range map[string]string{
+		"nothing": "", "no request": `{"requests":0}`, "a refusal": `{"requests":9,"refused":1}`, "a broken connection": `{"requests":9,"broken":1}`,
+	} {
+		if _, err := readWrk([]byte(text), 0); err == nil {
+			t.Errorf("%s was taken", name)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (s *subject) await(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		_, err := s.get(ctx, "/v1/products/"+productID(0), http.StatusOK)
+		_, err := s.get(ctx, fmt.Sprintf(productPath, 0), http.StatusOK)
 		if err == nil {
 			return nil
 		}
