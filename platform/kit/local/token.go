@@ -51,6 +51,12 @@ func Scopes(work *manifest.Workspace, list string) ([]string, error) {
 
 // Token has the running cluster mint a token.
 func (c *Cluster) Token(ctx context.Context, req issuer.Request) (issuer.Token, error) {
+	if req.Lifetime < 0 || req.Lifetime > issuer.MaxLifetime {
+		return issuer.Token{}, &TokenError{
+			fmt.Sprintf("it cannot last for %s; the longest is %s", req.Lifetime, issuer.MaxLifetime),
+			"go tool mage token --scope=" + strings.Join(req.Scopes, ",") + " --expires=1h",
+		}
+	}
 	info, err := c.Find(ctx)
 	if err != nil {
 		if _, down := errors.AsType[DownError](err); down {

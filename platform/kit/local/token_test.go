@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
@@ -45,5 +46,15 @@ func TestATokenNeedsACluster(t *testing.T) {
 	_, err := c.Token(t.Context(), issuer.Request{Subject: "me", Scopes: []string{"catalog.read"}})
 	if err == nil || !strings.Contains(err.Error(), "get a token: the embedded cluster is not running") || event.Next(err) != "go tool mage up" {
 		t.Errorf("got %v, next %q", err, event.Next(err))
+	}
+}
+
+func TestATokenDoesNotLastForEver(t *testing.T) {
+	c := &Cluster{state: t.TempDir()}
+	for _, lifetime := range []time.Duration{-time.Second, issuer.MaxLifetime + time.Second} {
+		_, err := c.Token(t.Context(), issuer.Request{Subject: "me", Scopes: []string{"a.read", "b.read"}, Lifetime: lifetime})
+		if err == nil || !strings.Contains(err.Error(), "the longest is 720h0m0s") || event.Next(err) != "go tool mage token --scope=a.read,b.read --expires=1h" {
+			t.Errorf("%s: got %v, next %q", lifetime, err, event.Next(err))
+		}
 	}
 }

@@ -46,12 +46,30 @@ func (d *Deployer) Logs(ctx context.Context, service string, opts LogsOptions, s
 			return fail(what, err, d.command("status", ""))
 		}
 		if !opts.Follow {
+			if f.last.IsZero() {
+				f.emit.Emit(event.Notice{
+					Level: event.Info, Message: fmt.Sprintf("%s in %s wrote nothing that matches since %s", service, d.cfg.Environment, f.query.From.UTC().Format("15:04:05")),
+					Next: d.command("logs", service) + " --since=" + longer(opts.Since),
+				})
+			}
 			return nil
 		}
 		if d.wait(ctx, n) != nil {
 			return nil //nolint:nilerr // to be ended is how following ends
 		}
 	}
+}
+
+// longer is six times as long, as an option has it.
+func longer(d time.Duration) string {
+	text := (6 * d).String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
 }
 
 // follower reads a group from where it was before.

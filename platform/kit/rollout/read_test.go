@@ -145,6 +145,25 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// TestLogsOfNobody says that there are none, and where there may be some.
+func TestLogsOfNobody(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	var got event.Recorder
+	if err := f.deployer(t).Logs(t.Context(), "catalog", rollout.LogsOptions{}, &got); err != nil {
+		t.Fatal(err)
+	}
+	var notices []event.Notice
+	for _, e := range got.Events() {
+		if n, ok := e.Data.(event.Notice); ok {
+			notices = append(notices, n)
+		}
+	}
+	if len(notices) != 1 || notices[0].Next != "go tool mage logs local catalog --since=1h" {
+		t.Errorf("notices %+v", notices)
+	}
+}
+
 // TestLogsFollow sees a line that turns up late once, and no line twice.
 func TestLogsFollow(t *testing.T) {
 	t.Parallel()
