@@ -71,7 +71,8 @@ func (w *Writer) Write(ctx context.Context, r Request, n *Note) {
 		return
 	}
 	buffer, _ := w.buffers.Get().(*[]byte)
-	b := append((*buffer)[:0], `{"time":"`...)
+	b := (*buffer)[:0]
+	b = append(b, `{"time":"`...)
 	b = w.cfg.Clock.Now().AppendFormat(b, time.RFC3339Nano)
 	b = append(append(append(b, `","level":"`...), level.String()...), `","msg":"request"`...)
 	b = append(append(b, w.constant...), `,"protocol":"rest"`...)
@@ -113,7 +114,7 @@ func appendField(b []byte, name, value string) []byte {
 	b = append(append(append(b, `,"`...), name...), `":`...)
 	for i := range len(value) {
 		if c := value[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			text, _ := json.Marshal(value) // of a string, which never fails
+			text, _ := json.Marshal(value) //nolint:errchkjson // of a string, which never fails
 			return append(b, text...)
 		}
 	}

@@ -115,7 +115,7 @@ func (e *encoder) message(b []byte, m protoreflect.Message) ([]byte, error) {
 		case f.list:
 			b, err = e.list(b, f, m.Get(f.FieldDescriptor).List())
 		case f.text >= 0 && reflect.TypeOf(m.Interface()) == p.of:
-			text, _ := reflect.ValueOf(m.Interface()).Elem().Field(f.text).Interface().(map[string]string)
+			text, _ := reflect.TypeAssert[map[string]string](reflect.ValueOf(m.Interface()).Elem().Field(f.text))
 			b, err = appendTexts(b, text)
 		case f.keyed:
 			b, err = e.entries(b, f, m.Get(f.FieldDescriptor).Map())
@@ -282,7 +282,7 @@ func appendTime(b []byte, t *timestamppb.Timestamp) ([]byte, error) {
 	if digits > 0 {
 		var fraction [9]byte
 		for i := digits - 1; i >= 0; i-- {
-			fraction[i] = '0' + byte(nanos%10)
+			fraction[i] = '0' + byte(nanos%10) //nolint:gosec // below 10
 			nanos /= 10
 		}
 		b = append(append(b, '.'), fraction[:digits]...)
