@@ -46,7 +46,7 @@ func findWrk(folder string) (program, script string, err error) {
 // byWrk loads the subject with wrk.
 func byWrk(program, script string) generator {
 	return func(ctx context.Context, s *subject, d time.Duration) (sample, error) {
-		cmd := exec.CommandContext(ctx, program, "--threads", strconv.Itoa(runtime.NumCPU()), "--connections", strconv.Itoa(connections), //nolint:gosec // from PATH
+		cmd := exec.CommandContext(ctx, program, "--threads", strconv.Itoa(runtime.NumCPU()), "--connections", strconv.Itoa(connections),
 			"--duration", strconv.Itoa(max(1, int(d.Seconds())))+"s", "--script", script, "http://"+s.address)
 		cmd.Env = []string{"TOKEN=" + s.token, "PREFIX=" + productPath, "COUNT=" + strconv.Itoa(products)}
 		var figures bytes.Buffer
