@@ -48,7 +48,10 @@ type Service struct {
 }
 
 // Registrar binds REST routes to the service's gRPC methods. The connection
-// reaches this process's own gRPC methods with every interceptor running.
+// reaches this process's own gRPC methods with every interceptor running; the
+// answers it gives are read only. The generated code sees the headers
+// Content-Type, Accept, TE and Grpc-Timeout of a request; what else may pass is in
+// the metadata of the call.
 type Registrar func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error
 
 // Builder collects what a service consists of. It is only valid during Setup.
