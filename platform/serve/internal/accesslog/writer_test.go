@@ -89,7 +89,7 @@ func TestLine(t *testing.T) {
 
 // FuzzText writes any text as slog does.
 func FuzzText(f *testing.F) {
-	for _, text := range []string{"", "/v1/products/a b", "ä\u2028😀", "\x00\x1f\x7f<&>\"\\", "a\xffb", "\b\f\n\r\t"} {
+	for _, text := range []string{"", "/v1/products/a b", "ä\u2028😀", "\x00\x1f\x7f<&>\"\\", "a\xffb", "\b\f\n\r\t", `back\slash`, `quo"te`} {
 		f.Add(text, int64(1500))
 	}
 	f.Fuzz(func(t *testing.T, text string, micros int64) {
