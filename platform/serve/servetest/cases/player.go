@@ -1,4 +1,4 @@
-package main
+package cases
 
 import (
 	"encoding/json"
@@ -15,15 +15,13 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/slipway-dev/slipway/platform/serve/servetest"
-	inventoryv1 "github.com/slipway-dev/slipway/proto/slipway/inventory/v1"
 )
 
-func method(t *testing.T, name string) protoreflect.MethodDescriptor {
+func method(t *testing.T, api protoreflect.ServiceDescriptor, name string) protoreflect.MethodDescriptor {
 	t.Helper()
-	service := inventoryv1.File_slipway_inventory_v1_inventory_service_proto.Services().ByName("InventoryService")
-	m := service.Methods().ByName(protoreflect.Name(name))
+	m := api.Methods().ByName(protoreflect.Name(name))
 	if m == nil {
-		t.Fatalf("no method %s", name)
+		t.Fatalf("%s has no method %s", api.FullName(), name)
 	}
 	return m
 }
@@ -47,11 +45,9 @@ func encode(t *testing.T, v any) string {
 	return string(data)
 }
 
-type grpcPlayer struct{ server *servetest.Server }
-
-func newGRPCPlayer(t *testing.T) player {
-	t.Helper()
-	return grpcPlayer{servetest.Start(t, service())}
+type grpcPlayer struct {
+	server *servetest.Server
+	api    protoreflect.ServiceDescriptor
 }
 
 func (p grpcPlayer) play(t *testing.T, s step) (answer, bool) {
@@ -59,7 +55,7 @@ func (p grpcPlayer) play(t *testing.T, s step) (answer, bool) {
 	if s.REST != nil {
 		return answer{}, false
 	}
-	m := method(t, s.Method)
+	m := method(t, p.api, s.Method)
 	request, response := dynamicpb.NewMessage(m.Input()), dynamicpb.NewMessage(m.Output())
 	if err := protojson.Unmarshal(s.Request, request); err != nil {
 		t.Fatalf("%s: %v", s.Name, err)
@@ -79,11 +75,9 @@ func (p grpcPlayer) play(t *testing.T, s step) (answer, bool) {
 	return answer{Name: s.Name, Code: st.Code().String(), Body: decode(t, data)}, true
 }
 
-type restPlayer struct{ server *servetest.Server }
-
-func newRESTPlayer(t *testing.T) player {
-	t.Helper()
-	return restPlayer{servetest.Start(t, service())}
+type restPlayer struct {
+	server *servetest.Server
+	api    protoreflect.ServiceDescriptor
 }
 
 func (p restPlayer) play(t *testing.T, s step) (answer, bool) {
@@ -93,7 +87,7 @@ func (p restPlayer) play(t *testing.T, s step) (answer, bool) {
 	}
 	call := s.REST
 	if call == nil {
-		call = transcode(t, s)
+		call = transcode(t, p.api, s)
 	}
 	verb, path, _ := strings.Cut(call.Call, " ")
 	resp, body := p.server.Do(t, verb, path, call.Body)
@@ -105,9 +99,9 @@ func (p restPlayer) play(t *testing.T, s step) (answer, bool) {
 
 // transcode says a request in HTTP by its method's rule (google/api/http.proto):
 // path variables, then the body, then all other fields in the query.
-func transcode(t *testing.T, s step) *restCall {
+func transcode(t *testing.T, api protoreflect.ServiceDescriptor, s step) *restCall {
 	t.Helper()
-	rule, ok := proto.GetExtension(method(t, s.Method).Options(), annotations.E_Http).(*annotations.HttpRule)
+	rule, ok := proto.GetExtension(method(t, api, s.Method).Options(), annotations.E_Http).(*annotations.HttpRule)
 	if !ok || rule == nil {
 		t.Fatalf("%s has no HTTP rule", s.Method)
 	}
