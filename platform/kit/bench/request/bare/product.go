@@ -30,8 +30,27 @@ type product struct {
 	Labels      map[string]string `json:"labels"`
 	State       string            `json:"state"`
 	Etag        string            `json:"etag"`
-	CreateTime  time.Time         `json:"createTime"`
-	UpdateTime  time.Time         `json:"updateTime"`
+	CreateTime  stamp             `json:"createTime"`
+	UpdateTime  stamp             `json:"updateTime"`
+}
+
+// stamp is a time as proto3 JSON writes it: UTC, with 0, 3, 6 or 9 digits of the
+// second (google/protobuf/timestamp.proto, "JSON Mapping").
+type stamp struct{ time.Time }
+
+// MarshalJSON writes the time as a JSON string.
+func (s stamp) MarshalJSON() ([]byte, error) {
+	layout := "2006-01-02T15:04:05"
+	switch n := s.Nanosecond(); {
+	case n == 0:
+	case n%1_000_000 == 0:
+		layout += ".000"
+	case n%1_000 == 0:
+		layout += ".000000"
+	default:
+		layout += ".000000000"
+	}
+	return []byte(`"` + s.UTC().Format(layout) + `Z"`), nil
 }
 
 type money struct {
@@ -46,14 +65,13 @@ func routes(pool *pgxpool.Pool) http.Handler {
 		var p product
 		var id string
 		err := pool.QueryRow(r.Context(), query, r.PathValue("id")).Scan(&id, &p.UID, &p.SKU, &p.Title, &p.Description,
-			&p.Price.CurrencyCode, &p.Price.Units, &p.Price.Nanos, &p.Labels, &p.State, &p.CreateTime, &p.UpdateTime)
+			&p.Price.CurrencyCode, &p.Price.Units, &p.Price.Nanos, &p.Labels, &p.State, &p.CreateTime.Time, &p.UpdateTime.Time)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
 		p.Etag = etag(p)
 		p.Name, p.State = "products/"+id, "STATE_"+p.State
-		p.CreateTime, p.UpdateTime = p.CreateTime.UTC(), p.UpdateTime.UTC()
 		text, err := json.Marshal(p)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
