@@ -192,7 +192,7 @@ func (cfg *Config) compareGolden(t *testing.T, file string, answers []answer) {
 		t.Fatal(err)
 	}
 	if cfg.Update {
-		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -90,7 +90,7 @@ func (p restPlayer) play(t *testing.T, s step) (answer, bool) {
 		call = transcode(t, p.api, s)
 	}
 	verb, path, _ := strings.Cut(call.Call, " ")
-	resp, body := p.server.Do(t, verb, path, call.Body)
+	resp, body := p.server.Do(t, verb, path, call.Body) //nolint:bodyclose // Do has read and closed it
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("%s: content type %q", s.Name, got)
 	}

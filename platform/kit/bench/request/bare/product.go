@@ -30,18 +30,15 @@ type product struct {
 	Labels      map[string]string `json:"labels"`
 	State       string            `json:"state"`
 	Etag        string            `json:"etag"`
-	CreateTime  stamp             `json:"createTime"`
-	UpdateTime  stamp             `json:"updateTime"`
+	CreateTime  string            `json:"createTime"`
+	UpdateTime  string            `json:"updateTime"`
 }
 
-// stamp is a time as proto3 JSON writes it: UTC, with 0, 3, 6 or 9 digits of the
+// stamp gives a time as proto3 JSON writes it: UTC, with 0, 3, 6 or 9 digits of the
 // second (google/protobuf/timestamp.proto, "JSON Mapping").
-type stamp struct{ time.Time }
-
-// MarshalJSON writes the time as a JSON string.
-func (s stamp) MarshalJSON() ([]byte, error) {
+func stamp(t time.Time) string {
 	layout := "2006-01-02T15:04:05"
-	switch n := s.Nanosecond(); {
+	switch n := t.Nanosecond(); {
 	case n == 0:
 	case n%1_000_000 == 0:
 		layout += ".000"
@@ -50,7 +47,7 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 	default:
 		layout += ".000000000"
 	}
-	return []byte(`"` + s.UTC().Format(layout) + `Z"`), nil
+	return t.UTC().Format(layout) + "Z"
 }
 
 type money struct {
@@ -64,14 +61,16 @@ func routes(pool *pgxpool.Pool) http.Handler {
 	mux.HandleFunc("GET /v1/products/{id}", func(w http.ResponseWriter, r *http.Request) {
 		var p product
 		var id string
+		var create, update time.Time
 		err := pool.QueryRow(r.Context(), query, r.PathValue("id")).Scan(&id, &p.UID, &p.SKU, &p.Title, &p.Description,
-			&p.Price.CurrencyCode, &p.Price.Units, &p.Price.Nanos, &p.Labels, &p.State, &p.CreateTime.Time, &p.UpdateTime.Time)
+			&p.Price.CurrencyCode, &p.Price.Units, &p.Price.Nanos, &p.Labels, &p.State, &create, &update)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
 		p.Etag = etag(p)
 		p.Name, p.State = "products/"+id, "STATE_"+p.State
+		p.CreateTime, p.UpdateTime = stamp(create), stamp(update)
 		text, err := json.Marshal(p)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -16,15 +15,12 @@ func TestTimesAreWrittenAsTheCatalogWritesThem(t *testing.T) {
 	zone := time.FixedZone("", 7200)
 	for _, nanos := range []int{0, 1, 10, 1_000, 108_610_000, 120_000_000, 999_999_999, 123_450_000} {
 		at := time.Date(2026, 11, 23, 1, 2, 3, nanos, zone)
-		got, err := json.Marshal(stamp{at})
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := `"` + stamp(at) + `"`
 		want, err := protojson.Marshal(timestamppb.New(at))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(got) != string(want) {
+		if got != string(want) {
 			t.Errorf("%d ns: %s, want %s", nanos, got, want)
 		}
 	}
