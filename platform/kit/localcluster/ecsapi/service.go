@@ -173,9 +173,9 @@ func checkCommon(desired, grace *int32, balancers []types.LoadBalancer, strategy
 		return ecserr.Invalid("load balancers can have at most 5 items.")
 	}
 	for _, lb := range balancers {
-		switch {
-		case lb.AdvancedConfiguration != nil:
-			return ecserr.Unsupported("%s is not available on this cluster.", "advancedConfiguration of a load balancer")
+		switch a := lb.AdvancedConfiguration; {
+		case a != nil && (aws.ToString(a.AlternateTargetGroupArn) == "" || aws.ToString(a.ProductionListenerRule) == ""):
+			return ecserr.Invalid("advancedConfiguration needs alternateTargetGroupArn and productionListenerRule.")
 		case aws.ToString(lb.LoadBalancerName) != "":
 			return ecserr.Unsupported("%s is not available on this cluster.", "A Classic Load Balancer")
 		case aws.ToString(lb.TargetGroupArn) == "":
