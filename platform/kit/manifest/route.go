@@ -145,6 +145,9 @@ func glob(pattern, text string, wild bool) bool {
 	return reach[len(text)]
 }
 
+// RoutesOverlap reports whether some path matches both patterns.
+func RoutesOverlap(a, b string) bool { return overlap(normal(a), normal(b)) }
+
 // overlap reports whether some path matches both patterns.
 func overlap(a, b string) bool {
 	reach := make([]bool, len(b)+1) // reach[j]: some text matches a so far and b[:j]

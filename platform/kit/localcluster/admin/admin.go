@@ -38,8 +38,7 @@ const (
 // Gateway is the load balancer that the interface configures.
 type Gateway interface {
 	PutTargetGroup(tg gateway.TargetGroup) error
-	PutRule(r gateway.Rule) error
-	DeleteRule(id string) error
+	DeclareRules(rules []gateway.Rule) error
 	Rules() []gateway.Rule
 	Targets(groupARN string) map[string]gateway.TargetHealth
 }
@@ -93,13 +92,10 @@ func NewHandler(cfg Config) http.Handler {
 	mux.HandleFunc("GET "+targetPath, func(w http.ResponseWriter, r *http.Request) {
 		show(w, cfg.Gateway.Targets(r.URL.Query().Get("group")))
 	})
-	mux.HandleFunc("PUT "+rulePath, accept(cfg.Logger, func(_ context.Context, r gateway.Rule) error {
-		return cfg.Gateway.PutRule(r)
+	mux.HandleFunc("PUT "+rulePath, accept(cfg.Logger, func(_ context.Context, rules []gateway.Rule) error {
+		return cfg.Gateway.DeclareRules(rules)
 	}))
 	mux.HandleFunc("GET "+rulePath, func(w http.ResponseWriter, _ *http.Request) { show(w, cfg.Gateway.Rules()) })
-	mux.HandleFunc("DELETE "+rulePath+"/{id}", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, cfg.Logger, cfg.Gateway.DeleteRule(r.PathValue("id")))
-	})
 	mux.HandleFunc("PUT "+databasePath, accept(cfg.Logger, func(ctx context.Context, d Database) error {
 		if d.Name == "" || d.Password == "" {
 			return errors.New("a database needs a name and a password")

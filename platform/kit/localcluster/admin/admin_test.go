@@ -88,18 +88,18 @@ func TestClientAndServerAgree(t *testing.T) {
 		Conditions: []gateway.Condition{{Field: gateway.PathPattern, Values: []string{"/v1/a*"}}},
 		Forward:    []gateway.WeightedGroup{{TargetGroupARN: group.ARN, Weight: 1}},
 	}
-	if err := client.PutRule(ctx, rule); err != nil {
+	if err := client.DeclareRules(ctx, []gateway.Rule{rule}); err != nil {
 		t.Fatal(err)
 	}
 	rules, err := client.Rules(ctx)
 	if err != nil || len(rules) != 1 || rules[0].ID != rule.ID {
 		t.Fatalf("Rules = %v, %v", rules, err)
 	}
-	if err := client.DeleteRule(ctx, rule.ID); err != nil {
+	if err := client.DeclareRules(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
 	if rules, err := client.Rules(ctx); err != nil || len(rules) != 0 {
-		t.Errorf("after DeleteRule: %v, %v", rules, err)
+		t.Errorf("after all are gone: %v, %v", rules, err)
 	}
 	if err := client.PutDatabase(ctx, Database{Name: "a", Password: "p"}); err != nil || db.made["a"] != "p" {
 		t.Errorf("PutDatabase: %v, made %v", err, db.made)
@@ -112,7 +112,7 @@ func TestClientAndServerAgree(t *testing.T) {
 func TestClientAndServerAgreeOnServices(t *testing.T) {
 	ctx := t.Context()
 	_, client, _ := serve(t)
-	route := mesh.Route{Caller: "orders", Callee: "catalog", Family: "f", TargetGroup: "arn"}
+	route := mesh.Route{Caller: "orders", Callee: "catalog", Family: "f", Rule: "arn"}
 	links, err := client.SetMesh(ctx, []mesh.Route{route})
 	if err != nil || len(links) != 1 || links[0].Route != route || links[0].Address == "" {
 		t.Errorf("SetMesh = %v, %v", links, err)

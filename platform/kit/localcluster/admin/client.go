@@ -37,9 +37,13 @@ func (c *Client) Targets(ctx context.Context, groupARN string) (map[string]gatew
 	return targets, err
 }
 
-// PutRule creates or changes a listener rule.
-func (c *Client) PutRule(ctx context.Context, r gateway.Rule) error {
-	return c.call(ctx, http.MethodPut, rulePath, r, nil)
+// DeclareRules makes the listener rules all that there are, but for the weights
+// of those that exist.
+func (c *Client) DeclareRules(ctx context.Context, rules []gateway.Rule) error {
+	if rules == nil {
+		rules = []gateway.Rule{}
+	}
+	return c.call(ctx, http.MethodPut, rulePath, rules, nil)
 }
 
 // Rules lists the listener rules by ascending priority.
@@ -47,11 +51,6 @@ func (c *Client) Rules(ctx context.Context) ([]gateway.Rule, error) {
 	var rules []gateway.Rule
 	err := c.call(ctx, http.MethodGet, rulePath, nil, &rules)
 	return rules, err
-}
-
-// DeleteRule removes a listener rule.
-func (c *Client) DeleteRule(ctx context.Context, id string) error {
-	return c.call(ctx, http.MethodDelete, rulePath+"/"+url.PathEscape(id), nil, nil)
 }
 
 // PutDatabase makes a service's database and role, or sets the role's password.

@@ -16,15 +16,12 @@ var ErrNoRule = errors.New("listener rule not found")
 // know are added; what is not named gets nothing.
 func (g *Gateway) Divide(id string, percent map[string]float64) error {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	have, ok := g.rules[id]
-	var r Rule
-	if ok {
-		r = *have
-	}
-	g.mu.Unlock()
-	if !ok {
+	if !ok || len(have.Forward) == 0 {
 		return fmt.Errorf("divide rule %s: %w", id, ErrNoRule)
 	}
+	r := *have
 	forward := slices.Clone(r.Forward)
 	known := map[string]bool{}
 	for i := range forward {
@@ -40,7 +37,7 @@ func (g *Gateway) Divide(id string, percent map[string]float64) error {
 		return nil
 	}
 	r.Forward = forward
-	return g.PutRule(r)
+	return g.putRule(r)
 }
 
 // weightOf turns percent into a rule's weight, in ninths so that a tenth of a

@@ -8,15 +8,19 @@ import (
 	"net/http"
 )
 
-// Forward returns a handler that sends every request to one target group,
-// whatever the rules say: the way of one service to another. It picks a target
-// for each request, as the rules' listener does, but is no load balancer to
-// either side: headers pass as they are, and a target that refuses the
-// connection, to which nothing was sent, is passed over for the next one. A
-// target group that is not there, or not yet, has no healthy target.
-func (g *Gateway) Forward(groupARN string) http.Handler {
+// Forward returns a handler for the way of one service to another: it sends
+// every request where the rule of that ID sends its own, or, when to is the ARN
+// of a target group, there. It picks a group and a target for each request, as
+// the rules' listener does, but is no load balancer to either side: headers pass
+// as they are, and a target that refuses the connection, to which nothing was
+// sent, is passed over for the next one. What is not there, or not yet, has no
+// healthy target.
+func (g *Gateway) Forward(to string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		gr := (*g.byARN.Load())[groupARN]
+		gr := (*g.byARN.Load())[to]
+		if rt := (*g.byID.Load())[to]; rt != nil {
+			gr = rt.choose()
+		}
 		if gr == nil {
 			answer(w, r, http.StatusServiceUnavailable, "no healthy target")
 			return

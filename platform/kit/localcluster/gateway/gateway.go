@@ -29,6 +29,7 @@ type Gateway struct {
 
 	routes atomic.Pointer[[]*route]          // by ascending priority
 	byARN  atomic.Pointer[map[string]*group] // what groups holds, for Forward
+	byID   atomic.Pointer[map[string]*route] // likewise the rules
 
 	mu      sync.Mutex
 	groups  map[string]*group
@@ -66,6 +67,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.done, g.stop = context.WithCancel(context.Background())
 	g.routes.Store(&[]*route{})
 	g.byARN.Store(&map[string]*group{})
+	g.byID.Store(&map[string]*route{})
 	if err := g.load(); err != nil {
 		return nil, fmt.Errorf("load gateway: %w", err)
 	}
@@ -211,6 +213,11 @@ func (g *Gateway) PutRule(r Rule) error {
 			return fmt.Errorf("put rule %s: priority %d is rule %s's: %w", r.ID, r.Priority, other.ID, ErrInUse)
 		}
 	}
+	return g.putRule(r)
+}
+
+// putRule replaces a rule or adds it. The lock is held.
+func (g *Gateway) putRule(r Rule) error {
 	before, existed := g.rules[r.ID]
 	g.rules[r.ID] = &r
 	err := g.rebuild()
@@ -252,10 +259,17 @@ func (g *Gateway) Rules() []Rule {
 func (g *Gateway) rebuild() error {
 	byARN := maps.Clone(g.groups)
 	g.byARN.Store(&byARN)
-	routes := make([]*route, 0, len(g.rules))
+	routes, byID := make([]*route, 0, len(g.rules)), make(map[string]*route, len(g.rules))
 	for _, r := range g.rules {
-		rt := &route{rule: r}
-		for _, w := range r.Forward {
+		rt := &route{rule: r, shares: r.Forward}
+		if r.Follow != "" {
+			leader := g.rules[r.Follow]
+			if leader == nil || len(leader.Forward) == 0 {
+				return fmt.Errorf("rule %s follows %s: %w", r.ID, r.Follow, ErrNoRule)
+			}
+			rt.shares = leader.Forward
+		}
+		for _, w := range rt.shares {
 			gr, ok := g.groups[w.TargetGroupARN]
 			if !ok {
 				return fmt.Errorf("%w: %s", ErrNotFound, w.TargetGroupARN)
@@ -263,10 +277,11 @@ func (g *Gateway) rebuild() error {
 			rt.groups = append(rt.groups, gr)
 			rt.total += uint64(w.Weight) //nolint:gosec // 0 to maxWeight
 		}
-		routes = append(routes, rt)
+		routes, byID[r.ID] = append(routes, rt), rt
 	}
 	slices.SortFunc(routes, func(a, b *route) int { return a.rule.Priority - b.rule.Priority })
 	g.routes.Store(&routes)
+	g.byID.Store(&byID)
 	return nil
 }
 

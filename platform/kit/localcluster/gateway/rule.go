@@ -19,9 +19,13 @@ type Rule struct {
 	// Priority is 1 to 50000 and unlike that of any other rule.
 	Priority   int         `json:"priority"`
 	Conditions []Condition `json:"conditions"`
-	// Forward shares requests out by weight. Exactly one of Forward and Fixed is set.
+	// Forward shares requests out by weight. Exactly one of Forward, Fixed and
+	// Follow is set.
 	Forward []WeightedGroup `json:"forward,omitempty"`
 	Fixed   *FixedResponse  `json:"fixed,omitempty"`
+	// Follow is the ID of a rule with Forward whose target groups and weights
+	// this one always has.
+	Follow string `json:"follow,omitempty"`
 }
 
 // Field is what a condition looks at.
@@ -78,8 +82,8 @@ func (r *Rule) validate() error {
 	if r.Priority < 1 || r.Priority > maxPriority {
 		bad("priority %d is not in 1 to %d", r.Priority, maxPriority)
 	}
-	if (len(r.Forward) == 0) == (r.Fixed == nil) {
-		bad("want exactly one of forward and fixed response")
+	if actions := count(len(r.Forward) > 0) + count(r.Fixed != nil) + count(r.Follow != ""); actions != 1 {
+		bad("want exactly one of forward, fixed response and follow")
 	}
 	for _, w := range r.Forward {
 		if w.Weight < 0 || w.Weight > maxWeight {
@@ -106,6 +110,13 @@ func (r *Rule) validate() error {
 		return fmt.Errorf("rule %s: %w", r.ID, errors.Join(errs...))
 	}
 	return nil
+}
+
+func count(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // matches reports whether every condition holds for the request.
@@ -170,7 +181,9 @@ func wildcard(pattern, s string) bool {
 
 // route is a rule joined with its target groups, as the data path reads it.
 type route struct {
-	rule   *Rule
+	rule *Rule
+	// shares are the rule's, or those of the rule that it follows.
+	shares []WeightedGroup
 	groups []*group
 	total  uint64
 	turn   atomic.Uint64
@@ -188,7 +201,7 @@ func (r *route) choose() *group {
 	}
 	const golden = 0x9E3779B97F4A7C15 // 2^64 divided by the golden ratio
 	at, _ := bits.Mul64(r.turn.Add(1)*golden, r.total)
-	for i, w := range r.rule.Forward {
+	for i, w := range r.shares {
 		weight := uint64(w.Weight) //nolint:gosec // 0 to maxWeight
 		if at < weight {
 			return r.groups[i]

@@ -108,10 +108,9 @@ func TestWeightsHoldOverAnyStretch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		weights := rapid.SliceOfN(rapid.IntRange(0, 999), 1, 5).Draw(t, "weights")
 		n := rapid.IntRange(1, 2000).Draw(t, "n")
-		r := &Rule{}
-		rt := &route{rule: r}
+		rt := &route{rule: &Rule{}}
 		for _, w := range weights {
-			r.Forward = append(r.Forward, WeightedGroup{Weight: w})
+			rt.shares = append(rt.shares, WeightedGroup{Weight: w})
 			rt.groups = append(rt.groups, &group{})
 			rt.total += uint64(w)
 		}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,11 @@ type link struct {
 	address string
 	server  *http.Server
 	done    chan struct{} // closed when the server has ended
+	forward atomic.Pointer[http.Handler]
 }
+
+// aim sends the calls from now on elsewhere.
+func (l *link) aim(forward http.Handler) { l.forward.Store(&forward) }
 
 // connectionKey finds the connection in a request's context.
 type connectionKey struct{}
@@ -28,8 +33,8 @@ func (m *Mesh) serve(r Route, listener net.Listener) *link {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // for an answer that curl can read
 	protocols.SetUnencryptedHTTP2(true)
-	forward := m.cfg.Forward(r.TargetGroup)
 	l := &link{route: r, address: listener.Addr().String(), done: make(chan struct{})}
+	l.aim(m.cfg.Forward(r.Rule))
 	if addr, ok := listener.Addr().(*net.TCPAddr); ok {
 		l.port = addr.Port
 	}
@@ -41,7 +46,7 @@ func (m *Mesh) serve(r Route, listener net.Listener) *link {
 				refuse(w, req, r, who)
 				return
 			}
-			forward.ServeHTTP(w, req)
+			(*l.forward.Load()).ServeHTTP(w, req)
 		}),
 		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000},

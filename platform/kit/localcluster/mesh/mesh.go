@@ -34,8 +34,9 @@ type Route struct {
 	Callee string `json:"callee"`
 	// Family is the task definition family of the caller: whose tasks may call.
 	Family string `json:"family"`
-	// TargetGroup is the ARN of the callee's gRPC target group.
-	TargetGroup string `json:"target_group"`
+	// Rule is the ARN of the production listener rule of the callee's gRPC:
+	// calls go to the same shares of its target groups as requests from outside.
+	Rule string `json:"rule"`
 }
 
 func (r Route) key() string { return r.Caller + "/" + r.Callee }
@@ -67,8 +68,9 @@ type Process struct {
 
 // Config says what a Mesh needs.
 type Config struct {
-	// Forward returns what passes a request to a target group.
-	Forward func(targetGroup string) http.Handler
+	// Forward returns what passes a request to where a listener rule sends its
+	// own, or, of records from before there were such rules, to a target group.
+	Forward func(to string) http.Handler
 	// Store keeps routes and ports.
 	Store Store
 	// Processes lists the tasks' processes. Nil lets everybody call.
@@ -102,6 +104,8 @@ type record struct {
 	Route
 
 	Port int `json:"port"`
+	// TargetGroup is what earlier versions kept instead of Rule.
+	TargetGroup string `json:"target_group,omitempty"`
 }
 
 // New returns a mesh that serves the routes its store kept, at their ports
@@ -124,6 +128,7 @@ func New(cfg Config) (*Mesh, error) {
 		if err := json.Unmarshal(raw, &r); err != nil {
 			return fmt.Errorf("decode %s: %w", key, err)
 		}
+		r.Rule = cmp.Or(r.Rule, r.TargetGroup)
 		kept = append(kept, r)
 		return nil
 	})
@@ -148,8 +153,8 @@ func (m *Mesh) Set(routes []Route) ([]Link, error) {
 	}
 	wanted := map[string]bool{}
 	for _, r := range routes {
-		if r.Caller == "" || r.Callee == "" || r.Family == "" || r.TargetGroup == "" {
-			return nil, fmt.Errorf("set mesh routes: %q to %q: caller, callee, family and target group are needed", r.Caller, r.Callee)
+		if r.Caller == "" || r.Callee == "" || r.Family == "" || r.Rule == "" {
+			return nil, fmt.Errorf("set mesh routes: %q to %q: caller, callee, family and rule are needed", r.Caller, r.Callee)
 		}
 		wanted[r.key()] = true
 	}
@@ -165,20 +170,35 @@ func (m *Mesh) Set(routes []Route) ([]Link, error) {
 	}
 	out := make([]Link, 0, len(routes))
 	for _, r := range routes {
-		if l := m.links[r.key()]; l != nil && l.route != r {
-			l.cut()
-			delete(m.links, r.key())
-			if err := m.open(r, l.port); err != nil {
-				return nil, err
-			}
-		} else if l == nil {
-			if err := m.open(r, 0); err != nil {
-				return nil, err
-			}
+		if err := m.set(r); err != nil {
+			return nil, err
 		}
 		out = append(out, m.links[r.key()].told())
 	}
 	return out, nil
+}
+
+// set makes one route what it should be. Where only the rule changes, calls that
+// are under way go on. The lock is held.
+func (m *Mesh) set(r Route) error {
+	l := m.links[r.key()]
+	switch {
+	case l == nil:
+		return m.open(r, 0)
+	case l.route == r:
+		return nil
+	case l.route.Family == r.Family:
+		if err := m.cfg.Store.Put(r.key(), record{Route: r, Port: l.port}); err != nil {
+			return fmt.Errorf("keep mesh route %s: %w", r.key(), err)
+		}
+		l.aim(m.cfg.Forward(r.Rule))
+		l.route = r
+		return nil
+	default:
+		l.cut()
+		delete(m.links, r.key())
+		return m.open(r, l.port)
+	}
 }
 
 // Links lists the links by caller and callee.
@@ -204,7 +224,7 @@ func (m *Mesh) open(r Route, port int) error {
 	if port != 0 && opened.port != port {
 		m.cfg.Logger.Warn("the port of a way between services is taken; it moves", "caller", r.Caller, "callee", r.Callee, "from", port, "to", opened.port)
 	}
-	if err := m.cfg.Store.Put(r.key(), record{r, opened.port}); err != nil {
+	if err := m.cfg.Store.Put(r.key(), record{Route: r, Port: opened.port}); err != nil {
 		opened.cut()
 		return fmt.Errorf("keep mesh route %s: %w", r.key(), err)
 	}

@@ -20,7 +20,7 @@ func (p *Provisioner) connect(ctx context.Context, shells []shell) error {
 	for _, s := range shells {
 		for _, callee := range s.service.Calls {
 			routes = append(routes, mesh.Route{
-				Caller: s.service.Name, Callee: callee, Family: s.family(), TargetGroup: byName[callee].targetGroupARN(grpcName),
+				Caller: s.service.Name, Callee: callee, Family: s.family(), Rule: byName[callee].ruleARN(grpcName),
 			})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logstypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -33,6 +34,7 @@ type Provisioner struct {
 
 	admin   *admin.Client
 	ecs     *ecs.Client
+	watch   *cloudwatch.Client
 	ecr     *ecr.Client
 	logs    *cloudwatchlogs.Client
 	secrets *secretsmanager.Client
@@ -50,7 +52,7 @@ func New(work *manifest.Workspace, env manifest.Environment, info daemon.Info) *
 	}
 	return &Provisioner{
 		work: work, env: env, gateway: info.Gateway, endpoint: info.Endpoint, postgres: info.Postgres, admin: admin.NewClient(info),
-		ecs: ecs.NewFromConfig(cfg), ecr: ecr.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
+		ecs: ecs.NewFromConfig(cfg), watch: cloudwatch.NewFromConfig(cfg), ecr: ecr.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg), ssm: ssm.NewFromConfig(cfg),
 	}
 }
@@ -88,10 +90,8 @@ func (p *Provisioner) Apply(ctx context.Context, services []string) error {
 		shells = append(shells, s)
 	}
 	for _, s := range shells {
-		for _, tg := range s.targetGroups() {
-			if err := p.admin.PutTargetGroup(ctx, tg); err != nil {
-				return fmt.Errorf("put target group %s: %w", tg.Name, err)
-			}
+		if err := p.putTargetGroups(ctx, s); err != nil {
+			return err
 		}
 	}
 	if err := p.route(ctx, shells); err != nil {
@@ -114,6 +114,17 @@ func (p *Provisioner) Apply(ctx context.Context, services []string) error {
 		})
 	}
 	return group.Wait()
+}
+
+func (p *Provisioner) putTargetGroups(ctx context.Context, s shell) error {
+	for _, e := range s.entries() {
+		for _, tg := range e.groups {
+			if err := p.admin.PutTargetGroup(ctx, tg); err != nil {
+				return fmt.Errorf("put target group %s: %w", tg.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // applied is how many shells are written at a time.
@@ -140,7 +151,10 @@ func (p *Provisioner) apply(ctx context.Context, s shell) error {
 	if err != nil {
 		return err
 	}
-	if err := p.keepService(ctx, c); err != nil {
+	if err := p.keepAlarms(ctx, s); err != nil {
+		return err
+	}
+	if err := p.keepService(ctx, s, c); err != nil {
 		return err
 	}
 	return p.keepContract(ctx, c)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -99,10 +100,8 @@ func TestRulesFollowTheManifests(t *testing.T) {
 		for _, name := range work.ServiceNames() {
 			s := shellOf(t, work, name)
 			shells = append(shells, s)
-			for _, tg := range s.targetGroups() {
-				if err := client.PutTargetGroup(context.Background(), tg); err != nil {
-					t.Fatal(err)
-				}
+			if err := p.putTargetGroups(t.Context(), s); err != nil {
+				t.Fatal(err)
 			}
 		}
 		if err := p.route(t.Context(), shells); err != nil {
@@ -110,7 +109,7 @@ func TestRulesFollowTheManifests(t *testing.T) {
 		}
 		var patterns []string
 		for _, r := range gw.Rules() {
-			patterns = append(patterns, r.Conditions[0].Values[0])
+			patterns = append(patterns, strings.Join(r.Conditions[0].Values, " "))
 		}
 		return patterns
 	}
@@ -119,10 +118,22 @@ func TestRulesFollowTheManifests(t *testing.T) {
 		services map[string]string
 		want     []string
 	}{
-		{"one service", map[string]string{"shop": two["shop"]}, []string{"/docs/shop", "/v1/*"}},
-		{"a more specific one comes before it", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders", "/docs/shop", "/v1/orders*", "/v1/*"}},
-		{"the same again", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders", "/docs/shop", "/v1/orders*", "/v1/*"}},
-		{"a service goes", map[string]string{"orders": two["orders"]}, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders", "/v1/orders*"}},
+		{"one service", map[string]string{"shop": two["shop"]}, []string{"/docs/shop /docs/shop/*", "/v1/*"}},
+		{"a more specific one comes before it", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders /docs/orders/*", "/docs/shop /docs/shop/*", "/v1/orders*", "/v1/*"}},
+		{"the same again", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders /docs/orders/*", "/docs/shop /docs/shop/*", "/v1/orders*", "/v1/*"}},
+		{
+			"one rule for all routes of a service", map[string]string{"shop": "http: {routes: [\"/v1/a*\", \"/v1/b*\"]}\n", "other": "http: {routes: [\"/v1/*\"]}\n"},
+			[]string{"/docs/other /docs/other/*", "/docs/shop /docs/shop/*", "/v1/a* /v1/b*", "/v1/*"},
+		},
+		{
+			"one more where another service's lies between",
+			map[string]string{"shop": "http: {routes: [\"/v1/*\", \"/v1/orders/old/*\"]}\n", "orders": two["orders"]},
+			[]string{
+				"/slipway.orders.v1.OrderService/*", "/docs/orders /docs/orders/*", "/docs/shop /docs/shop/*",
+				"/v1/orders/old/*", "/v1/orders*", "/v1/*",
+			},
+		},
+		{"a service goes", map[string]string{"orders": two["orders"]}, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders /docs/orders/*", "/v1/orders*"}},
 	} {
 		if got := apply(step.services); !slices.Equal(got, step.want) {
 			t.Errorf("%s: rules in order %q, want %q", step.what, got, step.want)
@@ -167,7 +178,7 @@ func TestAServiceWithoutDatabaseMigratesNothing(t *testing.T) {
 	if c.Migration != nil {
 		t.Errorf("migration %v, want none", c.Migration)
 	}
-	if len(s.targetGroups()) != 1 {
-		t.Errorf("%d target groups, want one for REST", len(s.targetGroups()))
+	if len(s.entries()) != 1 {
+		t.Errorf("%d load balancer entries, want one for REST", len(s.entries()))
 	}
 }

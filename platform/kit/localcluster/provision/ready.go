@@ -63,7 +63,8 @@ func (p *Provisioner) Ready(ctx context.Context, services []string) error {
 	return nil
 }
 
-// healthy counts the healthy targets of the service's poorest target group.
+// healthy counts the healthy targets of the service's poorest load balancer
+// entry, in both of its target groups.
 func (p *Provisioner) healthy(ctx context.Context, s shell) (healthy, desired int, err error) {
 	out, err := p.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{
 		Cluster: aws.String(s.cluster()), Services: []string{s.service.Name},
@@ -75,15 +76,17 @@ func (p *Provisioner) healthy(ctx context.Context, s shell) (healthy, desired in
 		desired = int(out.Services[0].DesiredCount)
 	}
 	healthy = desired
-	for _, tg := range s.targetGroups() {
-		targets, err := p.admin.Targets(ctx, tg.ARN)
-		if err != nil {
-			return 0, 0, err
-		}
+	for _, e := range s.entries() {
 		n := 0
-		for _, t := range targets {
-			if t.State == gateway.StateHealthy {
-				n++
+		for _, tg := range e.groups {
+			targets, err := p.admin.Targets(ctx, tg.ARN)
+			if err != nil {
+				return 0, 0, err
+			}
+			for _, t := range targets {
+				if t.State == gateway.StateHealthy {
+					n++
+				}
 			}
 		}
 		healthy = min(healthy, n)

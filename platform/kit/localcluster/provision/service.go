@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -11,19 +12,20 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/contract"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/wire"
+	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
 
 // keepService makes the ECS service with no task and a bootstrap revision that
 // never runs, or brings an existing one's settings up to date. Desired count
 // and revision of an existing service are the deploy kit's and stay.
-func (p *Provisioner) keepService(ctx context.Context, c contract.Contract) error {
+func (p *Provisioner) keepService(ctx context.Context, s shell, c contract.Contract) error {
 	out, err := p.ecs.DescribeServices(ctx, &ecs.DescribeServicesInput{
 		Cluster: aws.String(c.Cluster), Services: []string{c.ECSService},
 	})
 	if err != nil {
 		return fmt.Errorf("describe service: %w", err)
 	}
-	want := settings(c)
+	want := s.settings()
 	if len(out.Services) == 1 && aws.ToString(out.Services[0].Status) == "ACTIVE" {
 		return p.updateService(ctx, c, out.Services[0], want)
 	}
@@ -44,17 +46,16 @@ func (p *Provisioner) keepService(ctx context.Context, c contract.Contract) erro
 }
 
 // settings are the parts of the service that belong to its shell.
-func settings(c contract.Contract) *ecs.CreateServiceInput {
-	in := &ecs.CreateServiceInput{
-		DeploymentConfiguration: &ecstypes.DeploymentConfiguration{
-			MinimumHealthyPercent: aws.Int32(100), MaximumPercent: aws.Int32(200),
-			DeploymentCircuitBreaker: &ecstypes.DeploymentCircuitBreaker{Enable: true, Rollback: true},
-		},
-	}
-	for _, tg := range c.TargetGroups {
+func (s shell) settings() *ecs.CreateServiceInput {
+	in := &ecs.CreateServiceInput{DeploymentConfiguration: s.deployment()}
+	for _, e := range s.entries() {
 		in.LoadBalancers = append(in.LoadBalancers, ecstypes.LoadBalancer{
-			TargetGroupArn: aws.String(tg.ARN), ContainerName: aws.String(tg.ContainerName),
-			ContainerPort: aws.Int32(int32(tg.ContainerPort)), //nolint:gosec // a port
+			TargetGroupArn: aws.String(e.groups[0].ARN), ContainerName: aws.String(s.service.Name),
+			ContainerPort: aws.Int32(int32(e.containerPort)), //nolint:gosec // a port
+			AdvancedConfiguration: &ecstypes.AdvancedConfiguration{
+				AlternateTargetGroupArn: aws.String(e.groups[1].ARN), ProductionListenerRule: aws.String(e.productionRuleARN),
+				RoleArn: aws.String(s.role("load-balancers")),
+			},
 		})
 	}
 	if len(in.LoadBalancers) > 0 {
@@ -63,20 +64,80 @@ func settings(c contract.Contract) *ecs.CreateServiceInput {
 	return in
 }
 
+// deployment is how a new revision is rolled out, as the manifest says.
+func (s shell) deployment() *ecstypes.DeploymentConfiguration {
+	d := s.service.Deploy
+	config := &ecstypes.DeploymentConfiguration{
+		MinimumHealthyPercent: aws.Int32(100), MaximumPercent: aws.Int32(200),
+		DeploymentCircuitBreaker: &ecstypes.DeploymentCircuitBreaker{Enable: true, Rollback: true},
+		Strategy:                 ecstypes.DeploymentStrategyRolling,
+		BakeTimeInMinutes:        aws.Int32(int32(time.Duration(d.Bake) / time.Minute)), //nolint:gosec // at most a day
+		Alarms:                   &ecstypes.DeploymentAlarms{AlarmNames: s.alarmNames()},
+	}
+	config.Alarms.Enable = len(config.Alarms.AlarmNames) > 0
+	config.Alarms.Rollback = config.Alarms.Enable
+	switch {
+	case len(s.entries()) == 0: // there is no traffic to move
+	case d.Strategy == manifest.BlueGreen:
+		config.Strategy = ecstypes.DeploymentStrategyBlueGreen
+	case d.Strategy == manifest.Canary:
+		config.Strategy = ecstypes.DeploymentStrategyCanary
+		config.CanaryConfiguration = &ecstypes.CanaryConfiguration{
+			CanaryPercent: aws.Float64(manifest.CanaryPercent), CanaryBakeTimeInMinutes: aws.Int32(manifest.CanaryMinutes),
+		}
+	case d.Strategy == manifest.Linear:
+		config.Strategy = ecstypes.DeploymentStrategyLinear
+		config.LinearConfiguration = &ecstypes.LinearConfiguration{
+			StepPercent: aws.Float64(manifest.LinearPercent), StepBakeTimeInMinutes: aws.Int32(manifest.LinearMinutes),
+		}
+	}
+	return config
+}
+
+// updateService brings an existing service's settings up to date. A change of
+// its load balancer entries replaces its tasks, as in ECS; all else waits for
+// the next deployment.
 func (p *Provisioner) updateService(ctx context.Context, c contract.Contract, have ecstypes.Service, want *ecs.CreateServiceInput) error {
-	sameBalancers := reflect.DeepEqual(have.LoadBalancers, want.LoadBalancers)
-	sameGrace := aws.ToInt32(have.HealthCheckGracePeriodSeconds) == aws.ToInt32(want.HealthCheckGracePeriodSeconds)
-	if sameBalancers && sameGrace {
+	in := &ecs.UpdateServiceInput{Cluster: aws.String(c.Cluster), Service: aws.String(c.ECSService)}
+	changed := false
+	if !reflect.DeepEqual(have.LoadBalancers, want.LoadBalancers) {
+		in.LoadBalancers, changed = want.LoadBalancers, true
+	}
+	if aws.ToInt32(have.HealthCheckGracePeriodSeconds) != aws.ToInt32(want.HealthCheckGracePeriodSeconds) {
+		in.HealthCheckGracePeriodSeconds, changed = want.HealthCheckGracePeriodSeconds, true
+	}
+	if !sameDeployment(have.DeploymentConfiguration, want.DeploymentConfiguration) {
+		in.DeploymentConfiguration, changed = want.DeploymentConfiguration, true
+	}
+	if !changed {
 		return nil
 	}
-	_, err := p.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{
-		Cluster: aws.String(c.Cluster), Service: aws.String(c.ECSService),
-		LoadBalancers: want.LoadBalancers, HealthCheckGracePeriodSeconds: want.HealthCheckGracePeriodSeconds,
-	})
-	if err != nil {
+	if _, err := p.ecs.UpdateService(ctx, in); err != nil {
 		return fmt.Errorf("update service: %w", err)
 	}
 	return nil
+}
+
+// sameDeployment reports whether a service has the deployment configuration
+// that it should; what the shell does not set does not count.
+func sameDeployment(have, want *ecstypes.DeploymentConfiguration) bool {
+	if have == nil {
+		return false
+	}
+	watched := func(a *ecstypes.DeploymentAlarms) ecstypes.DeploymentAlarms {
+		if a == nil || !a.Enable {
+			return ecstypes.DeploymentAlarms{}
+		}
+		return *a
+	}
+	return have.Strategy == want.Strategy &&
+		aws.ToInt32(have.BakeTimeInMinutes) == aws.ToInt32(want.BakeTimeInMinutes) &&
+		aws.ToInt32(have.MinimumHealthyPercent) == aws.ToInt32(want.MinimumHealthyPercent) &&
+		aws.ToInt32(have.MaximumPercent) == aws.ToInt32(want.MaximumPercent) &&
+		reflect.DeepEqual(have.DeploymentCircuitBreaker, want.DeploymentCircuitBreaker) &&
+		reflect.DeepEqual(have.CanaryConfiguration, want.CanaryConfiguration) &&
+		reflect.DeepEqual(have.LinearConfiguration, want.LinearConfiguration) &&
+		reflect.DeepEqual(watched(have.Alarms), watched(want.Alarms))
 }
 
 // register writes the template as it stands, image left open, as a revision

@@ -2,12 +2,11 @@
 // what Terraform makes in AWS. It writes repository, log group, secrets,
 // database, target groups, listener rules, the ECS service with no task yet,
 // and last the contract from which the deploy kit takes over. It is idempotent
-// and never touches what the deploy kit owns: revisions and desired counts.
+// and never touches what the deploy kit owns, revisions and desired counts, nor
+// what deployments do: the weights of listener rules.
 package provision
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -71,49 +70,63 @@ func (s shell) clientSecret() string {
 // secretName is the full name of a secret that the manifest lists.
 func (s shell) secretName(listed string) string { return "slipway/" + s.env.Name + "/" + listed }
 
+// role is the ARN of one of the service's roles.
+func (s shell) role(name string) string {
+	return fmt.Sprintf("arn:aws:iam::%s:role/%s-%s", s.env.Account, s.family(), name)
+}
+
+// groupName is the name of the target group of a port, or of the second one,
+// which a deployment beside the present tasks uses.
+func (s shell) groupName(port string, alternate bool) string {
+	if alternate {
+		port += "-2"
+	}
+	return s.service.Name + "-" + port
+}
+
 // targetGroupARN has the form of Elastic Load Balancing's, with an id that is
 // the same at every run.
-func (s shell) targetGroupARN(port string) string {
-	name := s.service.Name + "-" + port
-	sum := sha256.Sum256([]byte(s.cluster() + "/" + name))
+func (s shell) targetGroupARN(port string, alternate bool) string {
+	name := s.groupName(port, alternate)
 	return fmt.Sprintf("arn:aws:elasticloadbalancing:%s:%s:targetgroup/%s/%s",
-		s.env.Region, s.env.Account, name, hex.EncodeToString(sum[:8]))
+		s.env.Region, s.env.Account, name, stableID(s.cluster()+"/"+name))
 }
 
-// targetGroups returns one group for REST and one for gRPC, as an Application
-// Load Balancer needs it.
-func (s shell) targetGroups() []gateway.TargetGroup {
-	check := gateway.HealthCheck{
-		Interval: probeInterval, Timeout: probeTimeout,
-		HealthyThreshold: probeThreshold, UnhealthyThreshold: probeThreshold,
-	}
-	var groups []gateway.TargetGroup
+// entry is what one load balancer entry of the service needs: the two target
+// groups, between which the production rule chooses.
+type entry struct {
+	port              string
+	containerPort     int
+	groups            [2]gateway.TargetGroup
+	productionRuleARN string
+}
+
+// entries returns one entry for REST and one for gRPC, as an Application Load
+// Balancer needs it.
+func (s shell) entries() []entry {
+	var out []entry
 	if s.service.HTTP != nil {
-		rest := check
-		rest.Path, rest.Matcher = "/healthz", "200"
-		groups = append(groups, gateway.TargetGroup{
-			ARN: s.targetGroupARN(httpName), Name: s.service.Name + "-" + httpName, Protocol: gateway.HTTP,
-			HealthCheck: rest, DeregistrationDelay: deregistrationDelay,
-		})
+		out = append(out, s.entry(httpName, gateway.HTTP, httpPort, "/healthz", "200"))
 	}
 	if s.service.GRPC != nil {
-		rpc := check
-		rpc.Path, rpc.Matcher = "/grpc.health.v1.Health/Check", "0"
-		groups = append(groups, gateway.TargetGroup{
-			ARN: s.targetGroupARN(grpcName), Name: s.service.Name + "-" + grpcName, Protocol: gateway.GRPC,
-			HealthCheck: rpc, DeregistrationDelay: deregistrationDelay,
-		})
+		out = append(out, s.entry(grpcName, gateway.GRPC, grpcPort, "/grpc.health.v1.Health/Check", "0"))
 	}
-	return groups
+	return out
 }
 
-// rule sends what matches a path pattern to one of the service's target groups.
-func (s shell) rule(id, port, pattern string) gateway.Rule {
-	return gateway.Rule{
-		ID:         id,
-		Conditions: []gateway.Condition{{Field: gateway.PathPattern, Values: []string{pattern}}},
-		Forward:    []gateway.WeightedGroup{{TargetGroupARN: s.targetGroupARN(port), Weight: 100}},
+func (s shell) entry(port string, protocol gateway.Protocol, containerPort int, path, matcher string) entry {
+	e := entry{port: port, containerPort: containerPort, productionRuleARN: s.ruleARN(port)}
+	for i, alternate := range []bool{false, true} {
+		e.groups[i] = gateway.TargetGroup{
+			ARN: s.targetGroupARN(port, alternate), Name: s.groupName(port, alternate), Protocol: protocol,
+			HealthCheck: gateway.HealthCheck{
+				Path: path, Matcher: matcher, Interval: probeInterval, Timeout: probeTimeout,
+				HealthyThreshold: probeThreshold, UnhealthyThreshold: probeThreshold,
+			},
+			DeregistrationDelay: deregistrationDelay,
+		}
 	}
+	return e
 }
 
 // The JSON form of a task definition, as far as a template needs it; the names
@@ -169,9 +182,6 @@ type (
 // template is the task definition with the image left open. secretARN maps the
 // name of a secret to its ARN.
 func (s shell) template(secretARN map[string]string) taskDefinition {
-	role := func(name string) string {
-		return fmt.Sprintf("arn:aws:iam::%s:role/%s-%s", s.env.Account, s.family(), name)
-	}
 	architecture := map[string]string{"amd64": "X86_64", "arm64": "ARM64"}[runtime.GOARCH]
 	container := containerDefinition{
 		Name: s.service.Name, Image: contract.Placeholder, Essential: true, User: taskUser,
@@ -200,7 +210,7 @@ func (s shell) template(secretARN map[string]string) taskDefinition {
 		Family: s.family(), NetworkMode: "awsvpc", RequiresCompatibilities: []string{"FARGATE"},
 		CPU: strconv.Itoa(s.service.Size.CPU), Memory: strconv.Itoa(s.service.Size.Memory),
 		RuntimePlatform:  runtimePlatform{architecture, "LINUX"},
-		ExecutionRoleARN: role("execution"), TaskRoleARN: role("task"),
+		ExecutionRoleARN: s.role("execution"), TaskRoleARN: s.role("task"),
 		ContainerDefinitions: []containerDefinition{container},
 	}
 }
@@ -221,17 +231,10 @@ func (s shell) contract(secretARN map[string]string) (contract.Contract, error) 
 	if s.service.Database != nil {
 		c.Migration = &contract.Migration{Command: []string{"migrate"}}
 	}
-	for _, tg := range s.targetGroups() {
+	for _, e := range s.entries() {
 		c.TargetGroups = append(c.TargetGroups, contract.TargetGroup{
-			ARN: tg.ARN, ContainerName: s.service.Name, ContainerPort: containerPort(tg.Protocol),
+			ARN: e.groups[0].ARN, ContainerName: s.service.Name, ContainerPort: e.containerPort,
 		})
 	}
 	return c, nil
-}
-
-func containerPort(p gateway.Protocol) int {
-	if p == gateway.GRPC {
-		return grpcPort
-	}
-	return httpPort
 }

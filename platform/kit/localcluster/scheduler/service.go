@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -52,6 +53,7 @@ func (s *Scheduler) CreateService(ctx context.Context, in *ecs.CreateServiceInpu
 		t.removeService(key)
 		t.ledger.Services.Put(key, svc)
 		t.begin(svc)
+		t.divide(svc) // whatever a service of that name left
 		t.touch(key)
 		t.settle()
 		out = t.serviceView(svc)
@@ -120,9 +122,13 @@ func (s *Scheduler) UpdateService(ctx context.Context, in *ecs.UpdateServiceInpu
 			return err
 		}
 		redeploy := in.ForceNewDeployment || !settings.SameTasks(svc.Service, next)
+		rerouted := !reflect.DeepEqual(svc.Service.LoadBalancers, next.LoadBalancers)
 		svc.Service = next
 		if redeploy {
 			t.begin(svc)
+		}
+		if rerouted {
+			t.divide(svc) // a new rule knows nothing of earlier deployments
 		}
 		t.touchService(svc)
 		t.touch(serviceKey(svc))
