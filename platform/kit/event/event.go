@@ -4,7 +4,11 @@
 // shown: producers and renderers meet here and nowhere else.
 package event
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // SchemaVersion is the version of the JSON form of an [Event]. It grows only
 // when a field changes its meaning or goes away; new fields and new types may
@@ -23,6 +27,7 @@ const (
 	TypePlan              Type = "plan"
 	TypeDeploymentChanged Type = "deployment_changed"
 	TypeServiceMessage    Type = "service_message"
+	TypeStageEnded        Type = "stage_ended"
 	TypeTaskStopped       Type = "task_stopped"
 	TypeLogLine           Type = "log_line"
 	TypeNotice            Type = "notice"
@@ -89,12 +94,35 @@ type DeploymentChanged struct {
 	Release    string `json:"release,omitempty"`
 	State      string `json:"state"`           // the state as ECS names it: "IN_PROGRESS"
 	Stage      string `json:"stage,omitempty"` // lifecycle stage, for strategies that have stages
-	Desired    int    `json:"desired"`
-	Running    int    `json:"running"`
-	Pending    int    `json:"pending"`
-	Healthy    int    `json:"healthy"`
-	Failed     int    `json:"failed,omitempty"` // tasks that failed to start since the deployment began
-	Reason     string `json:"reason,omitempty"`
+	// Weight is the share of the production traffic, in percent, that the
+	// revision gets; it means something only with a stage.
+	Weight  float64 `json:"weight,omitempty"`
+	Desired int     `json:"desired"`
+	Running int     `json:"running"`
+	Pending int     `json:"pending"`
+	Healthy int     `json:"healthy"`
+	Failed  int     `json:"failed,omitempty"` // tasks that failed to start since the deployment began
+	Reason  string  `json:"reason,omitempty"`
+}
+
+// Stage is a part of a deployment that moves traffic, as long as the revision's
+// share of it stayed the same.
+type Stage struct {
+	Name     string   `json:"name"`             // as ECS names it: "PRODUCTION_TRAFFIC_SHIFT"
+	Weight   float64  `json:"weight,omitempty"` // share of the production traffic, in percent
+	Duration Duration `json:"duration"`         // as far as it was watched
+}
+
+// String returns the stage as people read it: "production traffic shift at
+// 10 %, 15.0s".
+func (s Stage) String() string {
+	return fmt.Sprintf("%s at %g %%, %s", strings.ToLower(strings.ReplaceAll(s.Name, "_", " ")), s.Weight, s.Duration)
+}
+
+// StageEnded says that a deployment went on to another stage, or moved traffic.
+type StageEnded struct {
+	Deployment string `json:"deployment"` // service deployment id
+	Stage      Stage  `json:"stage"`
 }
 
 // ServiceMessage is an event of the ECS service, in ECS' own words.
@@ -174,6 +202,9 @@ func (DeploymentChanged) Type() Type { return TypeDeploymentChanged }
 
 // Type returns [TypeServiceMessage].
 func (ServiceMessage) Type() Type { return TypeServiceMessage }
+
+// Type returns [TypeStageEnded].
+func (StageEnded) Type() Type { return TypeStageEnded }
 
 // Type returns [TypeTaskStopped].
 func (TaskStopped) Type() Type { return TypeTaskStopped }

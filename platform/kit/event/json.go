@@ -103,6 +103,7 @@ func decodePayload(t Type, data []byte) (Payload, error) {
 		TypePlan:              payload[Plan],
 		TypeDeploymentChanged: payload[DeploymentChanged],
 		TypeServiceMessage:    payload[ServiceMessage],
+		TypeStageEnded:        payload[StageEnded],
 		TypeTaskStopped:       payload[TaskStopped],
 		TypeLogLine:           payload[LogLine],
 		TypeNotice:            payload[Notice],

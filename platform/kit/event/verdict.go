@@ -54,6 +54,7 @@ type Verdict struct {
 	Deployment string    `json:"deployment,omitempty"`  // service deployment id; empty when none was begun
 	Summary    string    `json:"summary"`               // one sentence: what happened and why
 	Causes     []string  `json:"causes,omitempty"`      // what ECS and the tasks said, most telling first
+	Stages     []Stage   `json:"stages,omitempty"`      // of a deployment that moves traffic, in order
 	Log        []LogLine `json:"log,omitempty"`         // last lines of a task that failed
 	LogTask    string    `json:"log_task,omitempty"`    // the task whose lines these are
 	Serving    []Serving `json:"serving"`               // what answers requests now
@@ -81,6 +82,12 @@ func (v Verdict) String() string {
 	fmt.Fprintf(&b, "%s: %s\n", v.Outcome.Words(), v.Summary)
 	for _, cause := range v.Causes {
 		fmt.Fprintf(&b, "  - %s\n", indent(cause, "    "))
+	}
+	if len(v.Stages) > 0 {
+		b.WriteString("  stages:\n")
+	}
+	for _, stage := range v.Stages {
+		fmt.Fprintf(&b, "    %s\n", stage)
 	}
 	if len(v.Log) > 0 {
 		fmt.Fprintf(&b, "  last log lines of task %s:\n", v.LogTask)

@@ -34,7 +34,7 @@ func deploymentText(d event.DeploymentChanged) string {
 		text += fmt.Sprintf(", %d failed", d.Failed)
 	}
 	if d.Stage != "" {
-		text += ", " + strings.ToLower(strings.ReplaceAll(d.Stage, "_", " "))
+		text += fmt.Sprintf(", %s, %g %% of the traffic", strings.ToLower(strings.ReplaceAll(d.Stage, "_", " ")), d.Weight)
 	}
 	return text
 }

@@ -53,6 +53,8 @@ func (v *plainView) event(e event.Event) {
 		}
 	case event.ServiceMessage:
 		v.say(who, "ecs: "+p.Message)
+	case event.StageEnded:
+		v.say(who, p.Stage.String())
 	case event.TaskStopped:
 		v.say(who, stoppedText(p))
 	case event.LogLine:

@@ -94,6 +94,8 @@ func (v *ttyView) apply(e event.Event) (lines []line, result string) {
 		v.deployment[who] = deploymentText(p)
 	case event.ServiceMessage:
 		return []line{{faint, "  ", who + "ecs: " + p.Message}}, ""
+	case event.StageEnded:
+		return []line{{faint, "  ", who + p.Stage.String()}}, ""
 	case event.TaskStopped:
 		return []line{{yellow, "! ", who + stoppedText(p)}}, ""
 	case event.LogLine:

@@ -24,6 +24,7 @@ func (w *watch) verdict(ctx context.Context, outcome event.Outcome, ours *Deploy
 		v.Deployment = ours.ID
 	}
 	v.Serving = w.d.serving(ctx, w.plan.Contract, w.releases)
+	v.Stages = w.stages.past
 	return v
 }
 
@@ -39,9 +40,12 @@ func (w *watch) completed(ctx context.Context, ours *Deployment) Verdict {
 
 func (w *watch) rolledBack(ctx context.Context, ours *Deployment) Verdict {
 	v := w.verdict(ctx, event.RolledBack, ours)
-	v.Summary = fmt.Sprintf("release %s of %s failed in %s and ECS put the release before it back", v.Release, v.Service, v.Env)
+	v.Summary = fmt.Sprintf("release %s of %s failed in %s%s and ECS put the release before it back", v.Release, v.Service, v.Env, w.stages.reached())
 	w.explain(ctx, &v, ours)
 	v.Next = []string{w.d.command("logs", v.Service)}
+	if strings.Contains(ours.RollbackReason, "listener rule") {
+		v.Next = append([]string{w.d.shell()}, v.Next...)
+	}
 	return v
 }
 
@@ -115,13 +119,13 @@ func (w *watch) resume() []string {
 // failed, what ECS says, and the last lines of the task that failed last.
 func (w *watch) explain(ctx context.Context, v *Verdict, ours *Deployment) {
 	stopped := w.stopped(ctx)
-	v.Causes = append(v.Causes, stoppedCauses(stopped)...)
+	v.Causes = append(v.Causes, w.alarmCauses(ctx, ours.Alarms)...)
+	if guilty, all := guiltyOf(stopped); all || len(v.Causes) == 0 {
+		v.Causes = append(v.Causes, stoppedCauses(guilty)...)
+	}
 	v.Causes = append(v.Causes, w.serviceCauses(ctx, len(v.Causes) > 0)...)
 	if ours.Breaker == "TRIGGERED" {
 		v.Causes = append(v.Causes, fmt.Sprintf("the circuit breaker triggered after %d failures (threshold %d)", ours.Failures, ours.Threshold))
-	}
-	if len(ours.Alarms) > 0 {
-		v.Causes = append(v.Causes, "alarms that went off: "+strings.Join(ours.Alarms, ", "))
 	}
 	for _, reason := range []string{ours.RollbackReason, ours.Reason} {
 		if reason != "" && !contains(v.Causes, reason) {
@@ -144,13 +148,39 @@ func contains(causes []string, reason string) bool {
 	return false
 }
 
-// stoppedCauses groups stopped tasks by how they ended. Those that ECS took
-// down in the end explain something only if there are no others.
-func stoppedCauses(tasks []Task) []string {
-	guilty := slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return strings.HasPrefix(t.StoppedReason, "Scaling activity initiated by") })
-	if len(guilty) > 0 {
-		tasks = guilty
+// alarmCauses says which alarms went off, and why as far as they still tell.
+func (w *watch) alarmCauses(ctx context.Context, names []string) []string {
+	if len(names) == 0 {
+		return nil
 	}
+	why := map[string]string{}
+	if w.d.cfg.Alarms != nil {
+		list, _ := w.d.cfg.Alarms.Alarms(ctx, names) // the names alone say enough
+		for _, a := range list {
+			if a.Firing && a.Reason != "" {
+				why[a.Name] = ": " + a.Reason
+			}
+		}
+	}
+	var causes []string
+	for _, name := range names {
+		causes = append(causes, "alarm "+name+" went off"+why[name])
+	}
+	return causes
+}
+
+// guiltyOf returns the tasks that explain a failure: those that ECS did not take
+// down itself in the end, or, when there are no others, these.
+func guiltyOf(tasks []Task) (guilty []Task, some bool) {
+	guilty = slices.DeleteFunc(slices.Clone(tasks), func(t Task) bool { return strings.HasPrefix(t.StoppedReason, "Scaling activity initiated by") })
+	if len(guilty) > 0 {
+		return guilty, true
+	}
+	return tasks, false
+}
+
+// stoppedCauses groups stopped tasks by how they ended.
+func stoppedCauses(tasks []Task) []string {
 	count := map[string]int{}
 	var order []string
 	for _, t := range tasks {
@@ -224,8 +254,8 @@ func exitMeaning(code int) string {
 // checks matches the service events that name a failing check, telling those
 // that explain a failure at all.
 var (
-	checks  = regexp.MustCompile(`(?i)unhealthy|health check|alarm`)
-	telling = regexp.MustCompile(`(?i)unhealthy|health check|alarm|unable to|failed`)
+	checks  = regexp.MustCompile(`(?i)unhealthy|health check|unable to modify`)
+	telling = regexp.MustCompile(`(?i)unhealthy|health check|unable to|failed`)
 )
 
 var prefix = regexp.MustCompile(`^\(service [^)]*\)\s*`)

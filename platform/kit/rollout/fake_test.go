@@ -55,8 +55,9 @@ type fakeAWS struct {
 	migrates    time.Duration
 	broken      map[string]error // by method
 	calls       []string
-	lag         time.Duration // after which a deployment is listed
-	later       func()        // done once, a while after a deployment stopped
+	alarms      map[string]string // that exist, with why they fire; "" when they do not
+	lag         time.Duration     // after which a deployment is listed
+	later       func()            // done once, a while after a deployment stopped
 	laterAt     time.Time
 	ids         int
 }
@@ -91,7 +92,7 @@ func newFake(t *testing.T) *fakeAWS {
 // deployer returns a deployer on the fake.
 func (f *fakeAWS) deployer(t *testing.T) *rollout.Deployer {
 	t.Helper()
-	d, err := rollout.New(rollout.Config{Environment: "local", Local: true, ECS: f, Images: f, Secrets: f, Contracts: f, Logs: f, Clock: f.clock})
+	d, err := rollout.New(rollout.Config{Environment: "local", Local: true, ECS: f, Images: f, Secrets: f, Contracts: f, Logs: f, Alarms: f, Clock: f.clock})
 	if err != nil {
 		t.Fatal(err)
 	}

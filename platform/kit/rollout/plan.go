@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -39,6 +40,10 @@ type Plan struct {
 	Migration    []string      `json:"migration,omitempty"`     // command that runs before traffic may shift
 	Strategy     string        `json:"strategy"`
 	BakeMinutes  int           `json:"bake_minutes,omitempty"`
+	StepPercent  float64       `json:"step_percent,omitempty"` // of a canary, or of each linear step
+	StepMinutes  int           `json:"step_minutes,omitempty"`
+	Alarms       []string      `json:"alarms,omitempty"` // that roll the release back
+	Insist       bool          `json:"insist,omitempty"` // the user forces it
 	Force        bool          `json:"force,omitempty"`
 	Notes        []string      `json:"notes,omitempty"`
 	Timeout      time.Duration `json:"timeout"` // how long Apply watches
@@ -65,7 +70,7 @@ type Difference struct {
 
 // Options change how a plan is made.
 type Options struct {
-	Force   bool          // deploy even when nothing differs
+	Force   bool          // deploy even when nothing differs, and when an alarm is firing
 	Timeout time.Duration // how long to watch; 0 takes the deployer's
 }
 
@@ -122,7 +127,8 @@ func (d *Deployer) begin(ctx context.Context, service string, opts Options) (*be
 	b := &begun{service: s}
 	b.plan = Plan{
 		Environment: d.cfg.Environment, Service: service, Running: s.Running, Desired: s.Desired,
-		Strategy: s.Strategy, BakeMinutes: s.BakeMinutes, Timeout: d.timeout(s, opts), Contract: c,
+		Strategy: s.Strategy, BakeMinutes: s.BakeMinutes, StepPercent: s.StepPercent, StepMinutes: s.StepMinutes, Alarms: s.Alarms,
+		Insist: opts.Force, Timeout: d.timeout(s, opts), Contract: c,
 	}
 	if b.current, err = d.cfg.ECS.TaskDefinition(ctx, s.TaskDefinition); err != nil && !isNotFound(err) {
 		return nil, err
@@ -135,15 +141,19 @@ func (d *Deployer) begin(ctx context.Context, service string, opts Options) (*be
 }
 
 func (d *Deployer) timeout(s Service, opts Options) time.Duration {
+	waits := time.Duration(s.BakeMinutes+s.StepMinutes) * time.Minute
+	if s.Strategy == "LINEAR" && s.StepPercent > 0 {
+		waits = time.Duration(s.BakeMinutes+s.StepMinutes*int(math.Ceil(whole/s.StepPercent))) * time.Minute
+	}
 	switch {
 	case opts.Timeout > 0:
 		return opts.Timeout
 	case d.cfg.Timeout > 0:
 		return d.cfg.Timeout
 	case d.cfg.Local:
-		return 5*time.Minute + time.Duration(s.BakeMinutes)*time.Minute
+		return 5*time.Minute + waits
 	default:
-		return 30*time.Minute + time.Duration(s.BakeMinutes)*time.Minute
+		return 30*time.Minute + waits
 	}
 }
 

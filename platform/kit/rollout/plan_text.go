@@ -110,8 +110,24 @@ func (p Plan) watchStep() string {
 	if p.Strategy == "" {
 		step = "watch the deployment to its end"
 	}
+	switch p.Strategy {
+	case "CANARY":
+		step += fmt.Sprintf(", %g %% of the traffic for %s, then all", p.StepPercent, minutes(p.StepMinutes))
+	case "LINEAR":
+		step += fmt.Sprintf(", %g %% more of the traffic every %s", p.StepPercent, minutes(p.StepMinutes))
+	}
 	if p.BakeMinutes > 0 {
-		step += fmt.Sprintf(", %d minutes of bake time included", p.BakeMinutes)
+		step += fmt.Sprintf(", %s of bake time included", minutes(p.BakeMinutes))
+	}
+	if len(p.Alarms) > 0 {
+		step += ", rolled back by " + strings.Join(p.Alarms, " or ")
 	}
 	return step + fmt.Sprintf(" (at most %s)", p.Timeout)
+}
+
+func minutes(n int) string {
+	if n == 1 {
+		return "1 minute"
+	}
+	return fmt.Sprintf("%d minutes", n)
 }

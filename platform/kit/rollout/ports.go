@@ -67,6 +67,19 @@ type Logs interface {
 	Filter(ctx context.Context, q LogQuery) (LogPage, error)
 }
 
+// Alarms is what rollouts need of Amazon CloudWatch.
+type Alarms interface {
+	// Alarms describes those of the named alarms that exist.
+	Alarms(ctx context.Context, names []string) ([]Alarm, error)
+}
+
+// Alarm is a CloudWatch alarm.
+type Alarm struct {
+	Name   string
+	Firing bool   // it is in state ALARM
+	Reason string // why it is in its state
+}
+
 // Service is an ECS service.
 type Service struct {
 	ARN            string
@@ -78,6 +91,9 @@ type Service struct {
 	TaskDefinition string // ARN of the revision it aims at
 	Strategy       string // ROLLING, BLUE_GREEN, CANARY, LINEAR
 	BakeMinutes    int
+	StepPercent    float64          // of a canary, or of each step of a linear deployment; else 0
+	StepMinutes    int              // that it lasts
+	Alarms         []string         // that roll a deployment back
 	Breaker        bool             // circuit breaker enabled
 	BreakerReverts bool             // and it rolls back
 	Parts          []Part           // ECS' own "deployments" list
@@ -165,11 +181,13 @@ type Deployment struct {
 	Requested      int
 	Running        int
 	Pending        int
-	Stage          string // lifecycle stage, for strategies that have stages
-	Breaker        string // circuit breaker: TRIGGERED, MONITORING, ...
-	Failures       int    // failures that the breaker counted
-	Threshold      int    // failures at which it triggers
-	Alarms         []string
+	Stage          string   // lifecycle stage, for strategies that have stages
+	Weight         float64  // production traffic of the target revision in percent, with a stage
+	Breaker        string   // circuit breaker: TRIGGERED, MONITORING, ...
+	Failures       int      // failures that the breaker counted
+	Threshold      int      // failures at which it triggers
+	Alarms         []string // that went off
+	Ignored        []string // alarms that were firing when it began, for which ECS ignores all
 	RollbackReason string
 	CreatedAt      time.Time
 	StartedAt      time.Time

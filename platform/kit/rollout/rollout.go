@@ -47,6 +47,7 @@ type Config struct {
 	Secrets   Secrets
 	Contracts Contracts
 	Logs      Logs
+	Alarms    Alarms // nil: alarms are neither verified nor explained
 
 	Clock  clockwork.Clock         // nil takes the real one
 	Jitter func() float64          // in [0,1); nil takes a random one

@@ -37,8 +37,10 @@ type ServiceStatus struct {
 type LastRollout struct {
 	Deployment string    `json:"deployment"`
 	Release    string    `json:"release"`
-	Outcome    string    `json:"outcome"` // an event.Outcome, or "in_progress"
-	At         time.Time `json:"at"`      // when it ended, else when it began
+	Outcome    string    `json:"outcome"`          // an event.Outcome, or "in_progress"
+	At         time.Time `json:"at"`               // when it ended, else when it began
+	Stage      string    `json:"stage,omitempty"`  // lifecycle stage of one under way that moves traffic
+	Weight     float64   `json:"weight,omitempty"` // percent of the traffic that the release gets then
 }
 
 // Status reads what the environment runs of services. What cannot be read of
@@ -116,6 +118,9 @@ func lastRollout(dep Deployment, release string) *LastRollout {
 	if dep.Ended() && !dep.FinishedAt.IsZero() {
 		last.At = dep.FinishedAt
 	}
+	if last.Outcome == "in_progress" {
+		last.Stage, last.Weight = dep.Stage, dep.Weight
+	}
 	return last
 }
 
@@ -166,5 +171,9 @@ func (l *LastRollout) String() string {
 	if l == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%s %s, %s", l.Release, strings.ReplaceAll(l.Outcome, "_", " "), l.At.UTC().Format("2006-01-02 15:04:05Z"))
+	outcome := strings.ReplaceAll(l.Outcome, "_", " ")
+	if l.Stage != "" {
+		outcome += fmt.Sprintf(" (%s, %g %% of the traffic)", stageWords(l.Stage), l.Weight)
+	}
+	return fmt.Sprintf("%s %s, %s", l.Release, outcome, l.At.UTC().Format("2006-01-02 15:04:05Z"))
 }

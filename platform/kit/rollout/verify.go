@@ -12,6 +12,7 @@ import (
 func (d *Deployer) Verify(ctx context.Context, p Plan) ([]Check, error) {
 	checks := []Check{d.checkService(ctx, p), d.checkImage(ctx, p)}
 	checks = append(checks, d.checkSecrets(ctx, p)...)
+	checks = append(checks, d.checkAlarms(ctx, p)...)
 	if err := ctx.Err(); err != nil {
 		return checks, err
 	}
@@ -117,4 +118,46 @@ func (d *Deployer) secretCommand(valueFrom string) string {
 		return "go tool mage up"
 	}
 	return "aws secretsmanager describe-secret --secret-id " + valueFrom
+}
+
+// checkAlarms makes sure that the alarms can do their work: ECS ignores all of a
+// deployment's alarms when one of them is firing as it begins.
+// Source: "How CloudWatch alarms detect Amazon ECS deployment failures".
+func (d *Deployer) checkAlarms(ctx context.Context, p Plan) []Check {
+	if len(p.Alarms) == 0 || d.cfg.Alarms == nil {
+		return nil
+	}
+	list, err := d.cfg.Alarms.Alarms(ctx, p.Alarms)
+	if err != nil {
+		return []Check{{Name: "alarms", Detail: err.Error(), Next: orNext(err, d.shell())}}
+	}
+	found := map[string]Alarm{}
+	for _, a := range list {
+		found[a.Name] = a
+	}
+	var checks []Check
+	for _, name := range p.Alarms {
+		c := Check{Name: "alarm " + name}
+		switch a, ok := found[name]; {
+		case !ok:
+			c.Detail, c.Next = "it does not exist", d.shell()
+		case a.Firing && (p.Rollback || p.Insist):
+			c.Skipped, c.Detail = true, "it is firing, which stops neither a rollback nor --force: "+a.Reason
+		case a.Firing:
+			c.Detail = "it is firing, and ECS would ignore every alarm of the rollout (--force rolls out all the same): " + a.Reason
+			c.Next = d.alarmCommand(p.Service, name)
+		default:
+			c.OK = true
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// alarmCommand returns the command that shows why an alarm is firing.
+func (d *Deployer) alarmCommand(service, alarm string) string {
+	if d.cfg.Local {
+		return d.command("logs", service)
+	}
+	return "aws cloudwatch describe-alarms --alarm-names " + alarm
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
@@ -57,6 +58,7 @@ type watch struct {
 	since    time.Time       // when it was created
 	told     map[string]bool // events and stopped tasks that were told of
 	last     event.DeploymentChanged
+	stages   stages
 	seen     time.Time // last successful read
 	// stoppedAt is after what wait ours was first seen stopped; 0 before.
 	stoppedAt time.Duration
@@ -201,9 +203,13 @@ func (w *watch) tell(ctx context.Context, service Service, ours *Deployment) {
 		w.told[m.ID] = true
 		w.emit.Emit(event.ServiceMessage{ID: m.ID, At: m.At, Message: m.Message})
 	}
+	w.tellIgnored(ours)
+	if ended, ok := w.stages.see(*ours, w.d.cfg.Clock.Now()); ok {
+		w.emit.Emit(event.StageEnded{Deployment: ours.ID, Stage: ended})
+	}
 	state := event.DeploymentChanged{
 		Deployment: ours.ID, Revision: w.plan.To.Name, Release: w.plan.To.Release,
-		State: ours.State, Stage: ours.Stage, Desired: ours.Requested, Running: ours.Running, Pending: ours.Pending,
+		State: ours.State, Stage: ours.Stage, Weight: ours.Weight, Desired: ours.Requested, Running: ours.Running, Pending: ours.Pending,
 		Failed: ours.Failures, Reason: ours.Reason,
 	}
 	for _, part := range service.Parts {
@@ -219,6 +225,16 @@ func (w *watch) tell(ctx context.Context, service Service, ours *Deployment) {
 		w.last = state
 		w.emit.Emit(state)
 	}
+}
+
+// tellIgnored says once that no alarm will roll the deployment back.
+func (w *watch) tellIgnored(ours *Deployment) {
+	if len(ours.Ignored) == 0 || w.told[ours.ID] {
+		return
+	}
+	w.told[ours.ID] = true
+	w.emit.Emit(event.Notice{Level: event.Warning, Message: "ECS ignores the alarms of this deployment, for " +
+		strings.Join(ours.Ignored, " and ") + " was firing when it began"})
 }
 
 // mine reports whether a service event is of our deployment's time.

@@ -211,7 +211,7 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 	}
 	cfg := rollout.Config{
 		Environment: env.Name, Local: env.IsLocal(),
-		ECS: client, Images: client, Secrets: client, Contracts: client, Logs: client,
+		ECS: client, Images: client, Secrets: client, Contracts: client, Logs: client, Alarms: client,
 	}
 	if env.IsLocal() {
 		cfg.Platform = hostPlatform()

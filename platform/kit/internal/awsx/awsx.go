@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -54,6 +55,7 @@ type Client struct {
 	secrets *secretsmanager.Client
 	ssm     *ssm.Client
 	xray    *xray.Client
+	watch   *cloudwatch.Client
 
 	mu        sync.Mutex
 	revisions map[string]string // service revision ARN to task definition ARN; they never change
@@ -65,6 +67,7 @@ var (
 	_ rollout.Secrets   = (*Client)(nil)
 	_ rollout.Contracts = (*Client)(nil)
 	_ rollout.Logs      = (*Client)(nil)
+	_ rollout.Alarms    = (*Client)(nil)
 )
 
 // New returns a client. Credentials come from the SDK's default chain, but
@@ -81,6 +84,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		cfg: cfg, revisions: map[string]string{},
 		ecs: ecs.NewFromConfig(sdk), ecr: ecr.NewFromConfig(sdk), logs: cloudwatchlogs.NewFromConfig(sdk),
 		secrets: secretsmanager.NewFromConfig(sdk), ssm: ssm.NewFromConfig(sdk), xray: xray.NewFromConfig(sdk),
+		watch: cloudwatch.NewFromConfig(sdk),
 	}, nil
 }
 

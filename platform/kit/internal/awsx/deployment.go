@@ -119,13 +119,20 @@ func deploymentOf(in types.ServiceDeployment, definitions map[string]string) rol
 	}
 	if t := in.TargetServiceRevision; t != nil {
 		d.TaskDefinition = definitions[str(t.Arn)]
+		d.Weight = deref(t.RequestedProductionTrafficWeight)
 		d.Requested, d.Running, d.Pending = count(t.RequestedTaskCount), count(t.RunningTaskCount), count(t.PendingTaskCount)
 	}
 	if b := in.DeploymentCircuitBreaker; b != nil {
 		d.Breaker, d.Failures, d.Threshold = string(b.Status), count(b.FailureCount), count(b.Threshold)
 	}
 	if a := in.Alarms; a != nil {
-		d.Alarms = a.TriggeredAlarmNames
+		switch a.Status {
+		case types.ServiceDeploymentRollbackMonitorsStatusTriggered:
+			d.Alarms = a.TriggeredAlarmNames
+		case types.ServiceDeploymentRollbackMonitorsStatusDisabled:
+			d.Ignored = a.TriggeredAlarmNames
+		default:
+		}
 	}
 	if r := in.Rollback; r != nil {
 		d.RollbackReason = str(r.Reason)

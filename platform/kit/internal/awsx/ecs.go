@@ -38,6 +38,15 @@ func serviceOf(in types.Service) rollout.Service {
 			s.Strategy = string(d.Strategy)
 		}
 		s.BakeMinutes = count(deref(d.BakeTimeInMinutes))
+		if c := d.CanaryConfiguration; c != nil {
+			s.StepPercent, s.StepMinutes = deref(c.CanaryPercent), count(deref(c.CanaryBakeTimeInMinutes))
+		}
+		if l := d.LinearConfiguration; l != nil {
+			s.StepPercent, s.StepMinutes = deref(l.StepPercent), count(deref(l.StepBakeTimeInMinutes))
+		}
+		if a := d.Alarms; a != nil && a.Enable {
+			s.Alarms = a.AlarmNames
+		}
 		if b := d.DeploymentCircuitBreaker; b != nil {
 			s.Breaker, s.BreakerReverts = b.Enable, b.Rollback
 		}
