@@ -81,6 +81,11 @@ type HealthCheck struct {
 	// Interval lies between two probes, Timeout bounds one.
 	Interval time.Duration `json:"interval"`
 	Timeout  time.Duration `json:"timeout"`
+	// StartPeriod is how long a new target may refuse connections, or not answer,
+	// before that counts as a failure; one that answers badly fails after one
+	// Interval. Load balancers have no such setting: in AWS the grace period of
+	// the ECS service stands for it. Below Interval it is Interval.
+	StartPeriod time.Duration `json:"start_period,omitempty"`
 	// HealthyThreshold successes in a row bring an unhealthy target back; a new
 	// one needs a single success. UnhealthyThreshold failures in a row take a
 	// target out.
@@ -172,7 +177,7 @@ func (tg TargetGroup) validate() error {
 	if hc.Path[0] != '/' {
 		bad("health check path %q does not begin with /", hc.Path)
 	}
-	if hc.Interval < 0 || hc.Timeout < 0 || hc.Timeout > hc.Interval {
+	if hc.Interval < 0 || hc.Timeout < 0 || hc.StartPeriod < 0 || hc.Timeout > hc.Interval {
 		bad("health check timeout %s and interval %s: want 0 < timeout <= interval", hc.Timeout, hc.Interval)
 	}
 	if hc.HealthyThreshold < 1 || hc.UnhealthyThreshold < 1 {

@@ -10,8 +10,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
+
+// newProbe is the longest pause between probes of a target that has not had a
+// success yet: whoever waits for it hears soon that it fails.
+const newProbe = 500 * time.Millisecond
 
 // fastProbe is the pause between probes of a target that has just been
 // registered, or that has just failed a request.
@@ -50,6 +55,13 @@ func (m matcher) has(code int) bool {
 // outcome is what one probe found. An empty reason is a success.
 type outcome struct{ reason, description string }
 
+const timedOut = "Target.Timeout"
+
+// refused is the outcome of a probe that nobody listens to.
+func refused() outcome {
+	return outcome{"Target.FailedHealthChecks", "Health checks failed: " + syscall.ECONNREFUSED.Error()}
+}
+
 // checker turns a target's probe outcomes into its state. It is a pure state
 // machine: the caller brings outcomes and times.
 type checker struct {
@@ -79,7 +91,8 @@ func (c *checker) health() TargetHealth {
 // next probe.
 //
 // A new target is probed fast until its first success or until one interval has
-// gone by; failures before that are its start and do not count. One success
+// gone by, or the start period while nobody answers; failures before that are
+// its start and do not count. One success
 // makes a new target healthy; an unhealthy one needs HealthyThreshold in a row.
 func (c *checker) observe(hc HealthCheck, now time.Time, o outcome) time.Duration {
 	c.last = o
@@ -92,17 +105,28 @@ func (c *checker) observe(hc HealthCheck, now time.Time, o outcome) time.Duratio
 		return hc.Interval
 	}
 	c.successes = 0
-	if left := c.registered.Add(hc.Interval).Sub(now); c.state == StateInitial && left > 0 {
+	if left := c.start(hc, o).Sub(now); c.state == StateInitial && left > 0 {
 		return min(fastProbe, left)
 	}
 	c.failures++
 	if c.failures >= hc.UnhealthyThreshold {
 		c.state, c.suspect = StateUnhealthy, false
 	}
-	if c.suspect {
+	switch {
+	case c.suspect:
 		return fastProbe
+	case c.state == StateInitial:
+		return min(newProbe, hc.Interval)
 	}
 	return hc.Interval
+}
+
+// start is the time from which on a failure of a new target counts.
+func (c *checker) start(hc HealthCheck, o outcome) time.Time {
+	if o == refused() || o.reason == timedOut {
+		return c.registered.Add(max(hc.Interval, hc.StartPeriod))
+	}
+	return c.registered.Add(hc.Interval)
 }
 
 // watch probes one target until ctx is done.
@@ -194,7 +218,9 @@ func probe(ctx context.Context, client *http.Client, p Protocol, addr string, hc
 	var netErr net.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return outcome{"Target.Timeout", "Request timed out"}
+		return outcome{timedOut, "Request timed out"}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return refused()
 	case err != nil:
 		return outcome{"Target.FailedHealthChecks", "Health checks failed: " + cause(err)}
 	case !match.has(got):

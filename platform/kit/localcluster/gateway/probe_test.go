@@ -39,7 +39,7 @@ type step struct {
 }
 
 func TestChecker(t *testing.T) {
-	hc := HealthCheck{Interval: 10 * time.Second, HealthyThreshold: 3, UnhealthyThreshold: 2}
+	hc := HealthCheck{Interval: 10 * time.Second, HealthyThreshold: 3, UnhealthyThreshold: 2, StartPeriod: 30 * time.Second}
 	const ms = time.Millisecond
 	for name, steps := range map[string][]step{
 		"first success is enough for a new target": {
@@ -53,8 +53,19 @@ func TestChecker(t *testing.T) {
 		},
 		"fast probes end with the interval": {
 			{9990 * ms, bad, StateInitial, 10 * ms},
-			{10 * time.Second, bad, StateInitial, hc.Interval},
-			{20 * time.Second, bad, StateUnhealthy, hc.Interval},
+			{10 * time.Second, bad, StateInitial, newProbe},
+			{10500 * ms, bad, StateUnhealthy, hc.Interval},
+		},
+		"one that does not answer yet has the start period": {
+			{9990 * ms, refused(), StateInitial, fastProbe},
+			{29990 * ms, outcome{timedOut, "Request timed out"}, StateInitial, 10 * ms},
+			{30 * time.Second, refused(), StateInitial, newProbe},
+			{30500 * ms, refused(), StateUnhealthy, hc.Interval},
+		},
+		"one that answers badly has not": {
+			{9990 * ms, refused(), StateInitial, fastProbe},
+			{10015 * ms, bad, StateInitial, newProbe},
+			{10515 * ms, bad, StateUnhealthy, hc.Interval},
 		},
 		"one failure is forgiven": {
 			{0, good, StateHealthy, hc.Interval},

@@ -69,10 +69,13 @@ func (s shell) deployment() *ecstypes.DeploymentConfiguration {
 	d := s.service.Deploy
 	config := &ecstypes.DeploymentConfiguration{
 		MinimumHealthyPercent: aws.Int32(100), MaximumPercent: aws.Int32(200),
-		DeploymentCircuitBreaker: &ecstypes.DeploymentCircuitBreaker{Enable: true, Rollback: true},
-		Strategy:                 ecstypes.DeploymentStrategyRolling,
-		BakeTimeInMinutes:        aws.Int32(int32(time.Duration(d.Bake) / time.Minute)), //nolint:gosec // at most a day
-		Alarms:                   &ecstypes.DeploymentAlarms{AlarmNames: s.alarmNames()},
+		DeploymentCircuitBreaker: &ecstypes.DeploymentCircuitBreaker{
+			Enable: true, Rollback: true,
+			ThresholdConfiguration: &ecstypes.ThresholdConfiguration{Type: ecstypes.ThresholdTypeCount, Value: s.tolerated()},
+		},
+		Strategy:          ecstypes.DeploymentStrategyRolling,
+		BakeTimeInMinutes: aws.Int32(int32(time.Duration(d.Bake) / time.Minute)), //nolint:gosec // at most a day
+		Alarms:            &ecstypes.DeploymentAlarms{AlarmNames: s.alarmNames()},
 	}
 	config.Alarms.Enable = len(config.Alarms.AlarmNames) > 0
 	config.Alarms.Rollback = config.Alarms.Enable
@@ -93,6 +96,14 @@ func (s shell) deployment() *ecstypes.DeploymentConfiguration {
 	}
 	return config
 }
+
+// tolerated is how many failed tasks fail a deployment: one round of them, and
+// two at least, for the end of one may be chance. ECS' own least is three.
+func (s shell) tolerated() int32 {
+	return int32(max(leastFailures, (s.service.Scale.Min+1)/2)) //nolint:gosec // at most 2500
+}
+
+const leastFailures = 2
 
 // updateService brings an existing service's settings up to date. A change of
 // its load balancer entries replaces its tasks, as in ECS; all else waits for

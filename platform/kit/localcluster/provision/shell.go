@@ -38,7 +38,8 @@ const (
 	probeThreshold      = 2
 	deregistrationDelay = 15 * time.Second
 	streamMaxAge        = 10 * time.Second // below the deregistration delay
-	gracePeriodSeconds  = 10
+	startPeriod         = 10 * time.Second // until a task has to answer
+	gracePeriodSeconds  = 3                // until one that answers has to be healthy
 	stopTimeoutSeconds  = 20
 )
 
@@ -121,7 +122,7 @@ func (s shell) entry(port string, protocol gateway.Protocol, containerPort int, 
 			ARN: s.targetGroupARN(port, alternate), Name: s.groupName(port, alternate), Protocol: protocol,
 			HealthCheck: gateway.HealthCheck{
 				Path: path, Matcher: matcher, Interval: probeInterval, Timeout: probeTimeout,
-				HealthyThreshold: probeThreshold, UnhealthyThreshold: probeThreshold,
+				HealthyThreshold: probeThreshold, UnhealthyThreshold: probeThreshold, StartPeriod: startPeriod,
 			},
 			DeregistrationDelay: deregistrationDelay,
 		}

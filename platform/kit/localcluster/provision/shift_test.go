@@ -138,7 +138,9 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)             {}
 
 func TestDeploymentsGoAsTheManifestSays(t *testing.T) {
-	breaker := &ecstypes.DeploymentCircuitBreaker{Enable: true, Rollback: true}
+	breaker := &ecstypes.DeploymentCircuitBreaker{
+		Enable: true, Rollback: true, ThresholdConfiguration: &ecstypes.ThresholdConfiguration{Type: ecstypes.ThresholdTypeCount, Value: 2},
+	}
 	watched := &ecstypes.DeploymentAlarms{AlarmNames: []string{"slipway-local-shop-errors"}, Enable: true, Rollback: true}
 	base := func(strategy ecstypes.DeploymentStrategy, bake int32, change func(*ecstypes.DeploymentConfiguration)) *ecstypes.DeploymentConfiguration {
 		c := &ecstypes.DeploymentConfiguration{
@@ -168,7 +170,7 @@ func TestDeploymentsGoAsTheManifestSays(t *testing.T) {
 			s := shellOf(t, workspace(t, map[string]string{"shop": two["shop"] + "slo: {availability: 99.9}\ndeploy: " + tt.deploy + "\n"}), "shop")
 			got := s.settings()
 			if diff := cmp.Diff(tt.want, got.DeploymentConfiguration, cmpopts.IgnoreUnexported(ecstypes.DeploymentConfiguration{}, ecstypes.DeploymentCircuitBreaker{},
-				ecstypes.DeploymentAlarms{}, ecstypes.CanaryConfiguration{}, ecstypes.LinearConfiguration{}), cmpopts.EquateEmpty()); diff != "" {
+				ecstypes.DeploymentAlarms{}, ecstypes.ThresholdConfiguration{}, ecstypes.CanaryConfiguration{}, ecstypes.LinearConfiguration{}), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("deployment configuration (-want +got):\n%s", diff)
 			}
 			if !sameDeployment(got.DeploymentConfiguration, tt.want) {
