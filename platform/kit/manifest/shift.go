@@ -5,11 +5,14 @@ package manifest
 // fewer steps than the ten of Linear10PercentEvery1Minutes, a fifth each minute:
 // alarms over whole minutes see every step, and a release is out after minutes.
 const (
-	// CanaryPercent of the traffic goes to the new release for CanaryMinutes,
-	// then all of it.
-	CanaryPercent, CanaryMinutes = 10, 5
-	// LinearPercent more of the traffic goes to it every LinearMinutes.
-	LinearPercent, LinearMinutes = 20, 1
+	// CanaryPercent of the traffic goes to the new release first, then all of it.
+	CanaryPercent = 10
+	// CanaryMinutes is how long a canary has its share.
+	CanaryMinutes = 5
+	// LinearPercent more of the traffic goes to it with each step.
+	LinearPercent = 20
+	// LinearMinutes is how long one step lasts.
+	LinearMinutes = 1
 )
 
 // BurnRate is how much faster than the objective allows the error budget has to

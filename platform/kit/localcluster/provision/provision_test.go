@@ -122,7 +122,8 @@ func TestRulesFollowTheManifests(t *testing.T) {
 		{"a more specific one comes before it", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders /docs/orders/*", "/docs/shop /docs/shop/*", "/v1/orders*", "/v1/*"}},
 		{"the same again", two, []string{"/slipway.orders.v1.OrderService/*", "/docs/orders /docs/orders/*", "/docs/shop /docs/shop/*", "/v1/orders*", "/v1/*"}},
 		{
-			"one rule for all routes of a service", map[string]string{"shop": "http: {routes: [\"/v1/a*\", \"/v1/b*\"]}\n", "other": "http: {routes: [\"/v1/*\"]}\n"},
+			"one rule for all routes of a service",
+			map[string]string{"shop": "http: {routes: [\"/v1/a*\", \"/v1/b*\"]}\n", "other": "http: {routes: [\"/v1/*\"]}\n"},
 			[]string{"/docs/other /docs/other/*", "/docs/shop /docs/shop/*", "/v1/a* /v1/b*", "/v1/*"},
 		},
 		{
