@@ -46,6 +46,22 @@ type Images interface {
 	Platforms(ctx context.Context, repository, digest string) ([]string, error)
 }
 
+// Evidence examines what is promised of an image beyond its being there: its
+// signature, its provenance, its contents, its known vulnerabilities.
+type Evidence interface {
+	// Examine returns one check a promise, the failed and the skipped among
+	// them. What could not be found out is a failed check, never an omitted one.
+	Examine(ctx context.Context, q EvidenceQuery) []Check
+}
+
+// EvidenceQuery names an image and where it is to run.
+type EvidenceQuery struct {
+	Environment, Service string
+	Repository, Digest   string
+	Release              string
+	Rollback             bool // the image has served there before
+}
+
 // Secrets says whether a task's secrets are there.
 type Secrets interface {
 	// Check returns nil when valueFrom, an ECS secret reference (secret or

@@ -48,6 +48,7 @@ type Config struct {
 	Contracts Contracts
 	Logs      Logs
 	Alarms    Alarms // nil: alarms are neither verified nor explained
+	Evidence  []Evidence
 
 	Clock  clockwork.Clock         // nil takes the real one
 	Jitter func() float64          // in [0,1); nil takes a random one

@@ -11,6 +11,12 @@ import (
 // returns all checks, and a *VerifyError that holds the failed ones.
 func (d *Deployer) Verify(ctx context.Context, p Plan) ([]Check, error) {
 	checks := []Check{d.checkService(ctx, p), d.checkImage(ctx, p)}
+	for _, e := range d.cfg.Evidence {
+		checks = append(checks, e.Examine(ctx, EvidenceQuery{
+			Environment: p.Environment, Service: p.Service, Repository: p.Contract.Repository,
+			Digest: p.To.Digest, Release: p.To.Release, Rollback: p.Rollback,
+		})...)
+	}
 	checks = append(checks, d.checkSecrets(ctx, p)...)
 	checks = append(checks, d.checkAlarms(ctx, p)...)
 	if err := ctx.Err(); err != nil {
