@@ -86,11 +86,7 @@ func (f *fleet) start(ctx context.Context, which string) (*task, error) {
 func (f *fleet) stop() error {
 	var errs []error
 	for _, t := range f.tasks {
-		if err := t.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			errs = append(errs, fmt.Errorf("stop %s: %w", t.which, err))
-		}
-		_ = t.cmd.Wait()
-		t.client.CloseIdleConnections()
+		errs = append(errs, t.end())
 	}
 	return errors.Join(errs...)
 }
@@ -117,6 +113,22 @@ type task struct {
 	cmd                *exec.Cmd
 	client             *http.Client
 	log                lockedBuffer
+	ended              bool
+}
+
+// end ends the binary; all that it logged is there then.
+func (t *task) end() error {
+	if t.ended {
+		return nil
+	}
+	t.ended = true
+	err := t.cmd.Process.Signal(syscall.SIGTERM)
+	_ = t.cmd.Wait()
+	t.client.CloseIdleConnections()
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", t.which, err)
+	}
+	return nil
 }
 
 const (
@@ -161,9 +173,20 @@ func (t *task) send(ctx context.Context, verb, path string, body []byte) (status
 	return resp.StatusCode, answer, nil
 }
 
-// lastLines are the end of what the binary logged.
+// lastLines ends the binary and returns the end of what it logged: its errors,
+// or, when there were none, whatever came last.
 func (t *task) lastLines() string {
+	_ = t.end()
 	lines := strings.Split(strings.TrimSpace(t.log.String()), "\n")
+	var failures []string
+	for _, line := range lines {
+		if !strings.Contains(line, `"level":"INFO"`) && !strings.Contains(line, `"level":"DEBUG"`) {
+			failures = append(failures, line)
+		}
+	}
+	if len(failures) > 0 {
+		lines = failures
+	}
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
 }
 
