@@ -62,6 +62,7 @@ func (l *loader) checkAll(environments []*loadedEnvironment) {
 				e.decoder.report(at, fmt.Sprintf("there is no service %q", name), suggest(name, names(l.services)))
 			}
 		}
+		l.checkExempted(e)
 		e.env.services = map[string]Service{}
 		for _, name := range names(l.services) {
 			here := e.apply(l.services[name])
@@ -242,6 +243,7 @@ func checkEnvironment(e *loadedEnvironment) {
 		checkPorts(d, *env.Ports)
 	}
 	checkAuth(d, env)
+	checkSupply(d, env)
 }
 
 // checkAuth reports an issuer that is half described, or one for the embedded

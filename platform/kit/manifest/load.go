@@ -206,7 +206,7 @@ func (l *loader) readEnvironment(file, name string, data []byte) *loadedEnvironm
 	if root == nil {
 		return nil
 	}
-	env := Environment{Auth: Auth{Audience: "slipway-" + name}, Tracing: Tracing{Ratio: defaultRatio}}
+	env := Environment{Auth: Auth{Audience: "slipway-" + name}, Tracing: Tracing{Ratio: defaultRatio}, SupplyChain: supplyDefaults(name)}
 	if name == Local {
 		env.Ports = &Ports{Gateway: 8080, AWS: 4510, Postgres: 54510}
 	}

@@ -130,18 +130,19 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // Environment is one place to run services in.
 type Environment struct {
-	Name      string              `yaml:"name" required:"true" pattern:"^[a-z]([a-z0-9-]{0,14}[a-z0-9])?$" form:"lower-case letters, digits and dashes, beginning with a letter, at most 16 characters" doc:"Name of the environment; equals its file's name."`
-	Account   string              `yaml:"account" required:"true" pattern:"^[0-9]{12}$" form:"twelve digits in quotes" doc:"AWS account id."`
-	Region    string              `yaml:"region" required:"true" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]$" form:"an AWS region such as eu-central-1" doc:"AWS region."`
-	Zones     []string            `yaml:"zones" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$" form:"an availability zone such as eu-central-1a" doc:"Availability zones to use; a load balancer needs two."`
-	Domain    string              `yaml:"domain" pattern:"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$" form:"a DNS name such as staging.example.com" doc:"DNS name below which services answer."`
-	Endpoint  string              `yaml:"endpoint" pattern:"^https?://[^/ ]+$" form:"a URL without a path, such as http://127.0.0.1:4510" doc:"AWS endpoint to use instead of AWS' own."`
-	Ports     *Ports              `yaml:"ports" doc:"Ports of the embedded cluster, on 127.0.0.1; local only."`
-	Auth      Auth                `yaml:"auth" doc:"Who issues the tokens that services accept; the embedded cluster has an issuer of its own."`
-	Tracing   Tracing             `yaml:"tracing" doc:"How much is traced."`
-	Platforms []string            `yaml:"platforms" enum:"host,linux/arm64,linux/amd64" doc:"Platforms that images are built for; host is the machine at hand."`
-	All       *Override           `yaml:"all" doc:"What differs here for every service."`
-	Overrides map[string]Override `yaml:"services" doc:"What differs here for one service, by its name; stronger than all."`
+	Name        string              `yaml:"name" required:"true" pattern:"^[a-z]([a-z0-9-]{0,14}[a-z0-9])?$" form:"lower-case letters, digits and dashes, beginning with a letter, at most 16 characters" doc:"Name of the environment; equals its file's name."`
+	Account     string              `yaml:"account" required:"true" pattern:"^[0-9]{12}$" form:"twelve digits in quotes" doc:"AWS account id."`
+	Region      string              `yaml:"region" required:"true" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9]$" form:"an AWS region such as eu-central-1" doc:"AWS region."`
+	Zones       []string            `yaml:"zones" pattern:"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$" form:"an availability zone such as eu-central-1a" doc:"Availability zones to use; a load balancer needs two."`
+	Domain      string              `yaml:"domain" pattern:"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$" form:"a DNS name such as staging.example.com" doc:"DNS name below which services answer."`
+	Endpoint    string              `yaml:"endpoint" pattern:"^https?://[^/ ]+$" form:"a URL without a path, such as http://127.0.0.1:4510" doc:"AWS endpoint to use instead of AWS' own."`
+	Ports       *Ports              `yaml:"ports" doc:"Ports of the embedded cluster, on 127.0.0.1; local only."`
+	Auth        Auth                `yaml:"auth" doc:"Who issues the tokens that services accept; the embedded cluster has an issuer of its own."`
+	Tracing     Tracing             `yaml:"tracing" doc:"How much is traced."`
+	SupplyChain SupplyChain         `yaml:"supply_chain" doc:"What a release has to prove before it may run."`
+	Platforms   []string            `yaml:"platforms" enum:"host,linux/arm64,linux/amd64" doc:"Platforms that images are built for; host is the machine at hand."`
+	All         *Override           `yaml:"all" doc:"What differs here for every service."`
+	Overrides   map[string]Override `yaml:"services" doc:"What differs here for one service, by its name; stronger than all."`
 
 	services map[string]Service
 }

@@ -29,7 +29,7 @@ deploy: {strategy: blue_green, bake: 5m, alarms: [errors, latency]}
 slo: {availability: 99.9, latency_p99: 300ms}
 env: {LOG_LEVEL: info}
 `
-	stagingYAML = "name: staging\naccount: \"111111111111\"\nregion: eu-central-1\nzones: [eu-central-1a, eu-central-1b]\n"
+	stagingYAML = "name: staging\naccount: \"111111111111\"\nregion: eu-central-1\nzones: [eu-central-1a, eu-central-1b]\nsupply_chain: {key: \"awskms:///alias/slipway-signing\"}\n"
 )
 
 // tree is a repository's files by path.

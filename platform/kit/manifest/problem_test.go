@@ -112,17 +112,17 @@ func TestProblems(t *testing.T) {
 			`services/orders/service.yaml:3: variable A_B is taken by secret "orders/a_b"; rename one`,
 		}},
 		"unknown override": {staging, stagingYAML + "services: {ordres: {scale: {min: 1}}}", []string{
-			`platform/environments/staging.yaml:5: there is no service "ordres"; did you mean "orders"?`,
+			`platform/environments/staging.yaml:6: there is no service "ordres"; did you mean "orders"?`,
 		}},
 		"bad override": {staging, stagingYAML + "services:\n  orders:\n    size: {memory: 512}\n    scale: {max: 1}\n    env: {GRPC_PORT: \"1\"}", []string{
-			`platform/environments/staging.yaml:7: Fargate does not sell 512 CPU units with 512 MiB; with cpu 512 the memory must be 1024, 2048, 3072 or 4096`,
-			`platform/environments/staging.yaml:8: scale.min 2 is greater than scale.max 1; min must be at most max`,
-			`platform/environments/staging.yaml:9: variable GRPC_PORT is reserved; the platform sets it`,
+			`platform/environments/staging.yaml:8: Fargate does not sell 512 CPU units with 512 MiB; with cpu 512 the memory must be 1024, 2048, 3072 or 4096`,
+			`platform/environments/staging.yaml:9: scale.min 2 is greater than scale.max 1; min must be at most max`,
+			`platform/environments/staging.yaml:10: variable GRPC_PORT is reserved; the platform sets it`,
 		}},
 		"account": {staging, strings.Replace(stagingYAML, `"111111111111"`, "111111111111", 1), []string{
 			`platform/environments/staging.yaml:2: account is the number 111111111111; it must be text: "111111111111" in quotes`,
 		}},
-		"environment": {staging, "name: prod\naccount: \"1\"\nregion: eu-central-1\nzones: [us-east-1a]\nports: {aws: 1}", []string{
+		"environment": {staging, "name: prod\naccount: \"1\"\nregion: eu-central-1\nzones: [us-east-1a]\nports: {aws: 1}\nsupply_chain: {key: k.pem}", []string{
 			`platform/environments/staging.yaml:1: name is "prod" in file staging.yaml; it must be "staging"`,
 			`platform/environments/staging.yaml:2: account cannot be "1"; it must be twelve digits in quotes`,
 			`platform/environments/staging.yaml:4: fewer than two zones; a load balancer needs two, such as [eu-central-1a, eu-central-1b]`,
@@ -139,17 +139,40 @@ func TestProblems(t *testing.T) {
 			`services/orders/service.yaml:2: variable OTEL_TRACES_SAMPLER_ARG is reserved; it comes from the environment's tracing`,
 		}},
 		"half an issuer": {staging, stagingYAML + "auth: {issuer: \"https://login.example.com/\"}", []string{
-			`platform/environments/staging.yaml:5: auth.issuer and auth.jwks_url go together; give both, or neither where no token is accepted`,
+			`platform/environments/staging.yaml:6: auth.issuer and auth.jwks_url go together; give both, or neither where no token is accepted`,
 		}},
 		"tokens of nobody": {staging, stagingYAML + "auth: {token_url: \"https://login.example.com/token\"}", []string{
-			`platform/environments/staging.yaml:5: auth.token_url stands without auth.issuer; tokens of no issuer are accepted; add issuer and jwks_url`,
+			`platform/environments/staging.yaml:6: auth.token_url stands without auth.issuer; tokens of no issuer are accepted; add issuer and jwks_url`,
 		}},
 		"issuer without TLS": {staging, stagingYAML + "auth: {issuer: \"http://x\", jwks_url: \"https://x/keys\"}", []string{
-			`platform/environments/staging.yaml:5: auth.issuer and auth.jwks_url go together; give both, or neither where no token is accepted`,
-			`platform/environments/staging.yaml:5: auth.issuer cannot be "http://x"; it must be an https URL`,
+			`platform/environments/staging.yaml:6: auth.issuer and auth.jwks_url go together; give both, or neither where no token is accepted`,
+			`platform/environments/staging.yaml:6: auth.issuer cannot be "http://x"; it must be an https URL`,
 		}},
 		"ratio": {staging, stagingYAML + "tracing: {ratio: 5}", []string{
-			`platform/environments/staging.yaml:5: tracing.ratio cannot be 5; it must be from 0 to 1`,
+			`platform/environments/staging.yaml:6: tracing.ratio cannot be 5; it must be from 0 to 1`,
+		}},
+		"supply chain": {staging, strings.Replace(stagingYAML, "key: ", "keys: ", 1) + "# more", []string{
+			`platform/environments/staging.yaml:5: no key to sign releases with; add supply_chain: {key: "awskms:///alias/slipway-signing"}; local alone makes its own`,
+			`platform/environments/staging.yaml:5: unknown key "keys" in supply_chain; did you mean "key"?`,
+		}},
+		"no key": {staging, strings.Replace(stagingYAML, "supply_chain", "# supply_chain", 1), []string{
+			`platform/environments/staging.yaml:1: no key to sign releases with; add supply_chain: {key: "awskms:///alias/slipway-signing"}; local alone makes its own`,
+		}},
+		"supply chain rules": {staging, supplied("  key: \"gcpkms://x y\"\n  dirty: refused\n  vulnerabilities:\n    fail_on: all\n    database: \"ftp://x\"\n    max_age: 1m\n"), []string{
+			`platform/environments/staging.yaml:6: supply_chain.key cannot be "gcpkms://x y"; it must be a KMS key such as awskms:///alias/slipway-signing, or the path of a key file`,
+			`platform/environments/staging.yaml:7: supply_chain.dirty cannot be "refused"; did you mean "refuse"?`,
+			`platform/environments/staging.yaml:9: supply_chain.vulnerabilities.fail_on cannot be "all"; known: called, imported, required, never`,
+			`platform/environments/staging.yaml:10: supply_chain.vulnerabilities.database cannot be "ftp://x"; it must be a URL such as https://vuln.go.dev, or a folder or zip file`,
+			`platform/environments/staging.yaml:11: supply_chain.vulnerabilities.max_age cannot be 1m0s; it must be from 1h to 8760h`,
+		}},
+		"ignored findings": {staging, supplied("  key: k.pem\n  vulnerabilities:\n    ignore:\n      GO-1: {reason: not reached, until: 2026-12-31}\n      GO-2026-0001: {reason: no, until: 2026-13-01}\n      GO-2026-0002: {reason: not reached by us, until: 2026-02-30, services: [orders, order]}\n      CVE-2026-00001: {until: soon}\n"), []string{
+			`platform/environments/staging.yaml:9: "GO-1" is no name for supply_chain.vulnerabilities.ignore; it must be an id such as GO-2026-1234 or CVE-2026-12345`,
+			`platform/environments/staging.yaml:10: supply_chain.vulnerabilities.ignore.GO-2026-0001.reason cannot be "no"; it must be a sentence that says why it does no harm`,
+			`platform/environments/staging.yaml:10: supply_chain.vulnerabilities.ignore.GO-2026-0001.until cannot be "2026-13-01"; there is no such day`,
+			`platform/environments/staging.yaml:11: supply_chain.vulnerabilities.ignore.GO-2026-0002.until cannot be "2026-02-30"; there is no such day`,
+			`platform/environments/staging.yaml:11: there is no service "order"; did you mean "orders"?`,
+			`platform/environments/staging.yaml:12: key "reason" is missing in supply_chain.vulnerabilities.ignore.CVE-2026-00001; Why the finding does no harm here.`,
+			`platform/environments/staging.yaml:12: supply_chain.vulnerabilities.ignore.CVE-2026-00001.until cannot be "soon"; it must be a day such as 2026-12-31`,
 		}},
 		"local auth": {local, "name: local\naccount: \"000000000000\"\nregion: us-east-1\nauth: {issuer: \"https://x\"}\nports: {mesh: 20500}", []string{
 			`platform/environments/local.yaml:4: auth.issuer names an outside issuer; the embedded cluster has its own; remove it`,

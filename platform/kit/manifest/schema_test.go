@@ -85,6 +85,10 @@ func TestSchemaAndDecoderAgree(t *testing.T) {
 		{catalog, "name: catalog\nenv: {A: 1}", false},
 		{staging, stagingYAML, true},
 		{staging, stagingYAML + "all: {scale: {min: 0}}\nservices: {catalog: {env: {A: x}}}", true},
+		{staging, supplied("  key: k.pem\n  vulnerabilities: {fail_on: never, database: \"https://db.example.com/vuln\", ignore: {GO-2026-0001: {reason: \"not reached\", until: \"2026-12-31\"}}}"), true},
+		{staging, supplied("  key: k.pem\n  dirty: maybe"), false},
+		{staging, supplied("  key: k.pem\n  vulnerabilities: {ignore: {GO-2026-0001: {reason: \"not reached\"}}}"), false},
+		{staging, supplied("  key: k.pem\n  vulnerabilities: {ignore: {X: {reason: \"not reached\", until: \"2026-12-31\"}}}"), false},
 		{staging, stagingYAML + "services: {catalog: {calls: []}}", false},
 		{staging, "name: staging\naccount: 111111111111\nregion: eu-central-1", false},
 	}
