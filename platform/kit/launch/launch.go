@@ -84,7 +84,11 @@ func optional() map[string]string {
 // valued are the targets whose options are often written apart from their
 // values, as in "token --scope catalog.read".
 func valued() map[string][]string {
-	return map[string][]string{"token": {"-scope", "-subject", "-audience", "-expires"}}
+	return map[string][]string{
+		"token":    {"-scope", "-subject", "-audience", "-expires"},
+		"deploy":   {"-release"},
+		"rollback": {"-to"},
+	}
 }
 
 // Optional brings arguments into the forms that Mage reads: a last argument

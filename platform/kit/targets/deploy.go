@@ -43,8 +43,8 @@ func Build(ctx context.Context, service string, json *bool) error {
 	})
 }
 
-// Deploy builds a service, rolls it out and watches to the end; --plan only says what would happen. Example: mage deploy local catalog.
-func Deploy(ctx context.Context, env, service string, plan, force *bool, timeout *time.Duration, json *bool) error {
+// Deploy builds a service, rolls it out and watches to the end; --release=RELEASE takes what was built before, --plan only says what would happen. Example: mage deploy local catalog.
+func Deploy(ctx context.Context, env, service string, release *string, plan, force *bool, timeout *time.Duration, json *bool) error {
 	return run(ctx, 2, json, func(s *session) error {
 		names, err := s.services(service)
 		if err != nil {
@@ -54,13 +54,14 @@ func Deploy(ctx context.Context, env, service string, plan, force *bool, timeout
 		if err != nil {
 			return err
 		}
-		return s.deploy(on, names, deployOptions{planOnly: set(plan), Options: rollout.Options{Force: set(force), Timeout: value(timeout)}})
+		return s.deploy(on, names, deployOptions{release: value(release), planOnly: set(plan), Options: rollout.Options{Force: set(force), Timeout: value(timeout)}})
 	})
 }
 
 type deployOptions struct {
 	rollout.Options
 
+	release  string // one that was built before; empty builds
 	planOnly bool
 }
 
@@ -71,7 +72,7 @@ func (s *session) deploy(on *target, services []string, opts deployOptions) erro
 	made := map[string]release.Release{}
 	work := fleet.Work{
 		Prepare: func(ctx context.Context, name string) error {
-			built, err := ship.Build(ctx, on.build, name, s.emit.For(on.env.Name, name))
+			built, err := s.obtain(ctx, on, name, opts.release)
 			mu.Lock()
 			defer mu.Unlock()
 			made[name] = built
@@ -92,6 +93,14 @@ func (s *session) deploy(on *target, services []string, opts deployOptions) erro
 		work.Limit = 1 // so that the plans are printed in order
 	}
 	return fleet.Run(s.ctx, s.work, services, work)
+}
+
+// obtain builds a service, or finds what was built of it before.
+func (s *session) obtain(ctx context.Context, on *target, service, ref string) (release.Release, error) {
+	if ref == "" {
+		return ship.Build(ctx, on.build, service, s.emit.For(on.env.Name, service))
+	}
+	return ship.Find(ctx, on.build, service, ref)
 }
 
 // carryOut prints a plan, or applies it.
