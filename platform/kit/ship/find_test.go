@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -19,7 +20,7 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/ship"
 )
 
-// atHome is a registry without a password.
+// atHome is a registry on this machine.
 type atHome struct{ host string }
 
 func (r atHome) Login(context.Context) (user, password string, err error) { return "AWS", "token", nil }
@@ -30,7 +31,7 @@ func (r atHome) RepositoryURI(_ context.Context, repository string) (string, err
 
 func TestFindTakesReleasesOfTheServiceAlone(t *testing.T) {
 	t.Parallel()
-	r, err := registry.New(registry.Config{Dir: t.TempDir()})
+	r, err := registry.New(registry.Config{Dir: t.TempDir(), Authorize: registry.Basic("AWS", func(p string) bool { return p == "token" })})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestFindTakesReleasesOfTheServiceAlone(t *testing.T) {
 		if !ok {
 			t.Fatal("an annotated index is none")
 		}
-		if err := remote.WriteIndex(ref, labelled); err != nil {
+		if err := remote.WriteIndex(ref, labelled, remote.WithAuth(&authn.Basic{Username: "AWS", Password: "token"})); err != nil {
 			t.Fatal(err)
 		}
 	}
