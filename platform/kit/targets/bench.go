@@ -11,6 +11,7 @@ import (
 	"github.com/magefile/mage/mg"
 
 	"github.com/slipway-dev/slipway/platform/kit/bench/build"
+	benchdeploy "github.com/slipway-dev/slipway/platform/kit/bench/deploy"
 	"github.com/slipway-dev/slipway/platform/kit/bench/orders"
 	"github.com/slipway-dev/slipway/platform/kit/bench/request"
 	"github.com/slipway-dev/slipway/platform/kit/bench/rollout"
@@ -89,6 +90,20 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 		}
 		var text strings.Builder
 		fmt.Fprintf(&text, "%s of %s at %d requests per second\n", path, name, or(rate, benchRate))
+		report.Print(&text)
+		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
+		return nil
+	})
+}
+
+// Deploy measures a deploy, from a changed line to all traffic and back again, beside bare go build, on a cluster of its own. Example: mage bench:deploy --runs=5.
+func (Bench) Deploy(ctx context.Context, runs *int, json *bool) error {
+	return run(ctx, 0, json, func(s *session) error {
+		report, err := benchdeploy.Run(s.ctx, benchdeploy.Config{Root: s.root, Runs: or(runs, 0), Progress: os.Stderr})
+		if err != nil {
+			return err
+		}
+		var text strings.Builder
 		report.Print(&text)
 		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
 		return nil

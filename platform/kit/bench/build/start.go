@@ -29,6 +29,12 @@ const (
 	probeEvery = 200 * time.Microsecond
 )
 
+// Services do not start without knowing whose tokens to take. None are sent here.
+const (
+	tokens = "http://bench.invalid"
+	keys   = "http://127.0.0.1:9/jwks.json" // the discard port: nobody answers
+)
+
 // starts measures from the start of a task to the gateway's first successful
 // health check, beside the bare process that is asked every 0.2 ms. Both need
 // their database to be ready, and both have their files in the page cache.
@@ -47,7 +53,9 @@ func (b *bench) starts(ctx context.Context, w io.Writer, runs int) error {
 	defer stop()
 	s, err := starter.New(starter.Config{
 		Dir: b.temp, Image: made.Reference, User: "AWS", Password: password, Clock: b.clock,
-		Environment: map[string]string{"DATABASE_URL": url, "DRAIN_DELAY": "0s"},
+		Environment: map[string]string{
+			"DATABASE_URL": url, "DRAIN_DELAY": "0s", "AUTH_ISSUER": tokens, "AUTH_AUDIENCE": tokens, "AUTH_JWKS_URL": keys,
+		},
 	})
 	if err != nil {
 		return err
@@ -121,7 +129,10 @@ func (b *bench) bareStart(ctx context.Context, url string) (time.Duration, error
 	}
 	_, port, _ := strings.Cut(addr, ":")
 	cmd := exec.CommandContext(ctx, filepath.Join(b.temp, "floor"))
-	cmd.Env = []string{"DATABASE_URL=" + url, "HTTP_PORT=" + port, "GRPC_PORT=0", "BIND_ADDRESS=127.0.0.1", "DRAIN_DELAY=0s"}
+	cmd.Env = []string{
+		"DATABASE_URL=" + url, "HTTP_PORT=" + port, "GRPC_PORT=0", "INTERNAL_PORT=0", "BIND_ADDRESS=127.0.0.1", "DRAIN_DELAY=0s",
+		"AUTH_ISSUER=" + tokens, "AUTH_AUDIENCE=" + tokens, "AUTH_JWKS_URL=" + keys,
+	}
 	began := b.clock.Now()
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("start the program: %w", err)
