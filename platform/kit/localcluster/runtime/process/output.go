@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/jonboulle/clockwork"
 )
 
@@ -17,25 +16,13 @@ type output struct {
 	done        chan struct{}
 }
 
-// openOutput opens the container's log stream: awslogs with AWS's own stream
-// name, PREFIX/CONTAINER/TASKID. A container without a log configuration is
-// not logged.
-func (c *container) openOutput() (*output, error) {
+// openOutput opens a way to a log stream.
+func openOutput(stream io.WriteCloser) (*output, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("open output: %w", err)
 	}
-	o := &output{read: r, write: w, stream: discard{}, done: make(chan struct{})}
-	lc := c.def.LogConfiguration
-	if lc == nil || lc.LogDriver != types.LogDriverAwslogs {
-		return o, nil
-	}
-	stream := c.name() + "/" + c.run.spec.ID
-	if prefix := lc.Options["awslogs-stream-prefix"]; prefix != "" {
-		stream = prefix + "/" + stream
-	}
-	o.stream = c.run.rt.cfg.Logs.Writer(lc.Options["awslogs-group"], stream)
-	return o, nil
+	return &output{read: r, write: w, stream: stream, done: make(chan struct{})}, nil
 }
 
 // begin copies in the background. The write end belongs to the process now.
@@ -77,8 +64,3 @@ func (o *output) Close() error {
 	_ = o.stream.Close()
 	return err
 }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-func (discard) Close() error                { return nil }

@@ -18,16 +18,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/lifecycle"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/rootfs"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 )
@@ -39,16 +37,6 @@ type ImageSource interface {
 	Prune(inUse func(dir string) bool) error
 }
 
-// SecretResolver gives the value that a container's secret names in valueFrom.
-type SecretResolver interface {
-	Resolve(ctx context.Context, valueFrom string) (string, error)
-}
-
-// LogWriter opens the log stream of one container.
-type LogWriter interface {
-	Writer(group, stream string) io.WriteCloser
-}
-
 // Config says what a Runtime needs. All but Environment, Clock, Logger and the
 // ports must be set.
 type Config struct {
@@ -56,8 +44,8 @@ type Config struct {
 	// its parents when the cluster runs as root.
 	Dir     string
 	Images  ImageSource
-	Secrets SecretResolver
-	Logs    LogWriter
+	Secrets lifecycle.SecretResolver
+	Logs    lifecycle.LogWriter
 	// Report receives the state of tasks, in order for each task. It may call
 	// back into the runtime.
 	Report func(task.Report)
@@ -73,9 +61,6 @@ type Config struct {
 func (c *Config) complete() error {
 	if c.Dir == "" || c.Images == nil || c.Secrets == nil || c.Logs == nil || c.Report == nil {
 		return errors.New("process runtime: Dir, Images, Secrets, Logs and Report must be set")
-	}
-	if c.PortFrom == 0 {
-		c.PortFrom, c.PortTo = 20000, 29999
 	}
 	if c.Clock == nil {
 		c.Clock = clockwork.NewRealClock()
@@ -93,15 +78,9 @@ func (c *Config) complete() error {
 
 // Runtime runs tasks. It implements the scheduler's Runtime.
 type Runtime struct {
-	cfg     Config
-	spawner *spawner
-	ledger  ledger
-	ports   *ports
+	*lifecycle.Runtime
 
-	mu     sync.Mutex
-	runs   map[string]*run
-	closed bool
-	wg     sync.WaitGroup
+	driver driver
 }
 
 // New returns a runtime that runs nothing yet. Call Recover before Start.
@@ -118,11 +97,13 @@ func New(cfg Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{
-		cfg: cfg, spawner: newSpawner(), ledger: l,
-		ports: &ports{from: cfg.PortFrom, to: cfg.PortTo, next: cfg.PortFrom, used: map[int]bool{}},
-		runs:  map[string]*run{},
-	}, nil
+	r := &Runtime{}
+	r.driver = driver{cfg: cfg, spawner: newSpawner(), ledger: l, prune: r.prune}
+	r.Runtime, err = lifecycle.New(lifecycle.Config{
+		Driver: r.driver, Secrets: cfg.Secrets, Logs: cfg.Logs, Report: cfg.Report,
+		PortFrom: cfg.PortFrom, PortTo: cfg.PortTo, Clock: cfg.Clock, Logger: cfg.Logger,
+	})
+	return r, err
 }
 
 // scratchFolder holds one folder a task, its TMPDIR and HOME.
@@ -132,93 +113,30 @@ const scratchFolder = "scratch"
 // adopted, for their output and exit codes are lost with the cluster that
 // started them: the returned list is empty, and the scheduler starts anew.
 func (r *Runtime) Recover(ctx context.Context) ([]string, error) {
-	n, err := Sweep(ctx, r.cfg.Dir)
+	n, err := Sweep(ctx, r.driver.cfg.Dir)
 	if n > 0 {
-		r.cfg.Logger.InfoContext(ctx, "ended processes of an earlier run", "count", n)
+		r.driver.cfg.Logger.InfoContext(ctx, "ended processes of an earlier run", "count", n)
 	}
 	return nil, err
-}
-
-// Start accepts a task and returns at once; what follows is reported.
-func (r *Runtime) Start(ctx context.Context, spec task.Spec) error {
-	run, err := newRun(r, spec)
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return errors.New("start task: runtime is closed")
-	}
-	if _, ok := r.runs[spec.ARN]; ok {
-		return fmt.Errorf("start task %s: it was started before", spec.ARN)
-	}
-	r.runs[spec.ARN] = run
-	// A task lives longer than the call that started it.
-	run.ctx, run.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	r.wg.Go(func() {
-		run.main()
-		r.mu.Lock()
-		delete(r.runs, spec.ARN)
-		r.mu.Unlock()
-	})
-	return nil
-}
-
-// Stop ends a task: SIGTERM to each container, SIGKILL after its grace. Without
-// an entry in grace a container has its stopTimeout, else 30 s. A container is
-// stopped after those that depend on it. Unknown tasks are ignored.
-func (r *Runtime) Stop(taskARN string, grace map[string]time.Duration) {
-	r.mu.Lock()
-	run, ok := r.runs[taskARN]
-	r.mu.Unlock()
-	if ok {
-		run.stop(grace)
-	}
 }
 
 // Close stops every task and waits for the last report. When ctx ends first the
 // rest is killed.
 func (r *Runtime) Close(ctx context.Context) error {
-	r.mu.Lock()
-	r.closed = true
-	runs := make([]*run, 0, len(r.runs))
-	for _, run := range r.runs {
-		runs = append(runs, run)
-	}
-	r.mu.Unlock()
-	for _, run := range runs {
-		run.stop(nil)
-	}
-	done := make(chan struct{})
-	go func() { r.wg.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		for _, run := range runs {
-			run.kill()
-		}
-		<-done
-	}
-	r.spawner.close()
-	_, err := Sweep(context.WithoutCancel(ctx), r.cfg.Dir)
+	r.Runtime.Close(ctx)
+	r.driver.spawner.close()
+	_, err := Sweep(context.WithoutCancel(ctx), r.driver.cfg.Dir)
 	return err
 }
 
 // prune drops unpacked images that no task uses.
 func (r *Runtime) prune() {
 	used := map[string]bool{}
-	r.mu.Lock()
-	for _, run := range r.runs {
-		run.mu.Lock()
-		for _, c := range run.containers {
-			used[c.image.Dir] = true
-		}
-		run.mu.Unlock()
+	for _, c := range r.Containers() {
+		used[c.Image.Dir] = true
 	}
-	r.mu.Unlock()
-	if err := r.cfg.Images.Prune(func(dir string) bool { return used[dir] }); err != nil {
-		r.cfg.Logger.Warn("images not pruned", "error", err)
+	if err := r.driver.cfg.Images.Prune(func(dir string) bool { return used[dir] }); err != nil {
+		r.driver.cfg.Logger.Warn("images not pruned", "error", err)
 	}
 }
 
@@ -234,23 +152,13 @@ type Process struct {
 
 // Processes lists what runs now.
 func (r *Runtime) Processes() []Process {
-	r.mu.Lock()
-	runs := make([]*run, 0, len(r.runs))
-	for _, run := range r.runs {
-		runs = append(runs, run)
-	}
-	r.mu.Unlock()
 	var out []Process
-	for _, run := range runs {
-		run.mu.Lock()
-		for _, c := range run.containers {
-			if c.pid != 0 {
-				out = append(out, Process{
-					PID: c.pid, TaskARN: run.spec.ARN, Group: run.spec.Group, Family: aws.ToString(run.spec.Definition.Family),
-				})
-			}
+	for _, c := range r.Containers() {
+		if c.PID != 0 {
+			out = append(out, Process{
+				PID: c.PID, TaskARN: c.Spec.ARN, Group: c.Spec.Group, Family: aws.ToString(c.Spec.Definition.Family),
+			})
 		}
-		run.mu.Unlock()
 	}
 	return out
 }

@@ -1,10 +1,8 @@
-package process
+package lifecycle
 
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,11 +15,11 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 )
 
-// run is one task at work.
-type run struct {
+// Task is one task at work.
+type Task struct {
 	rt         *Runtime
 	spec       task.Spec
-	containers []*container
+	containers []*Container
 	ctx        context.Context // ended by stop
 	cancel     context.CancelFunc
 	force      chan struct{} // closed by kill
@@ -36,11 +34,11 @@ type run struct {
 	posting                bool
 }
 
-func newRun(rt *Runtime, spec task.Spec) (*run, error) {
+func newTask(rt *Runtime, spec task.Spec) (*Task, error) {
 	if len(spec.Definition.ContainerDefinitions) == 0 {
 		return nil, fmt.Errorf("start task %s: its definition has no containers", spec.ARN)
 	}
-	r := &run{rt: rt, spec: spec, force: make(chan struct{})}
+	r := &Task{rt: rt, spec: spec, force: make(chan struct{})}
 	for _, def := range spec.Definition.ContainerDefinitions {
 		r.containers = append(r.containers, newContainer(r, def))
 	}
@@ -49,7 +47,7 @@ func newRun(rt *Runtime, spec task.Spec) (*run, error) {
 			on := r.container(aws.ToString(d.ContainerName))
 			if on == nil {
 				return nil, fmt.Errorf("start task %s: container %s depends on %s, which is not there",
-					spec.ARN, c.name(), aws.ToString(d.ContainerName))
+					spec.ARN, c.Name(), aws.ToString(d.ContainerName))
 			}
 			on.dependents = append(on.dependents, c)
 		}
@@ -57,9 +55,15 @@ func newRun(rt *Runtime, spec task.Spec) (*run, error) {
 	return r, nil
 }
 
-func (r *run) container(name string) *container {
+// Spec is what was asked for.
+func (r *Task) Spec() task.Spec { return r.spec }
+
+// Containers are the task's, in the order of its definition.
+func (r *Task) Containers() []*Container { return r.containers }
+
+func (r *Task) container(name string) *Container {
 	for _, c := range r.containers {
-		if c.name() == name {
+		if c.Name() == name {
 			return c
 		}
 	}
@@ -67,7 +71,7 @@ func (r *run) container(name string) *container {
 }
 
 // main takes the task from its first report to its last.
-func (r *run) main() {
+func (r *Task) main() {
 	defer r.cancel()
 	r.post()
 	if err := r.prepare(); err != nil {
@@ -81,16 +85,14 @@ func (r *run) main() {
 	for _, c := range r.containers {
 		r.rt.ports.release(c.ports)
 	}
-	if err := os.RemoveAll(r.scratch()); err != nil {
-		r.rt.cfg.Logger.Warn("scratch folder not removed", "task", r.spec.ID, "error", err)
-	}
+	r.rt.driver.Close(r)
 	r.post()
 }
 
 // prepare gets all that containers need before the first one starts. Its error
 // is a stopped reason. Secrets and images are fetched at once; as on Fargate a
 // failure of the secrets is the one that is told.
-func (r *run) prepare() error {
+func (r *Task) prepare() error {
 	now := r.rt.cfg.Clock.Now()
 	r.mu.Lock()
 	r.pullStarted = &now
@@ -99,7 +101,7 @@ func (r *run) prepare() error {
 	for _, c := range r.containers {
 		secrets.Go(func() error { return c.resolveSecrets(r.ctx) })
 		pull.Go(func() error {
-			img, err := r.rt.cfg.Images.Pull(r.ctx, aws.ToString(c.def.Image))
+			img, err := r.rt.driver.Pull(r.ctx, aws.ToString(c.def.Image))
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			c.image = img
@@ -117,7 +119,6 @@ func (r *run) prepare() error {
 	r.mu.Lock()
 	r.pulled = &now
 	r.mu.Unlock()
-	r.rt.prune()
 	for _, c := range r.containers {
 		ports, err := r.rt.ports.take(c.def.PortMappings)
 		if err != nil {
@@ -127,31 +128,11 @@ func (r *run) prepare() error {
 		c.ports = ports
 		r.mu.Unlock()
 	}
-	return r.makeScratch()
-}
-
-func (r *run) scratch() string { return filepath.Join(r.rt.cfg.Dir, scratchFolder, r.spec.ID) }
-
-// makeScratch makes a folder that every container of the task may write to.
-func (r *run) makeScratch() error {
-	if err := os.MkdirAll(r.scratch(), 0o711); err != nil { //nolint:gosec // its containers' users walk through
-		return fmt.Errorf("ResourceInitializationError: make scratch folder: %w", err)
-	}
-	for _, c := range r.containers {
-		dir := filepath.Join(r.scratch(), c.name())
-		err := os.MkdirAll(dir, 0o700)
-		if cred := c.credential(); err == nil && cred != nil {
-			err = os.Chown(dir, int(cred.Uid), int(cred.Gid))
-		}
-		if err != nil {
-			return fmt.Errorf("ResourceInitializationError: make scratch folder: %w", err)
-		}
-	}
-	return nil
+	return r.rt.driver.Open(r.ctx, r)
 }
 
 // fail ends a task that could not start.
-func (r *run) fail(reason string) {
+func (r *Task) fail(reason string) {
 	r.mu.Lock()
 	if r.ctx.Err() == nil && r.stopCode == "" {
 		r.stopCode, r.stoppedCause = string(types.TaskStopCodeTaskFailedToStart), reason
@@ -161,7 +142,7 @@ func (r *run) fail(reason string) {
 }
 
 // stop asks every container to end.
-func (r *run) stop(grace map[string]time.Duration) {
+func (r *Task) stop(grace map[string]time.Duration) {
 	r.mu.Lock()
 	if r.grace == nil {
 		r.grace = grace
@@ -171,7 +152,7 @@ func (r *run) stop(grace map[string]time.Duration) {
 }
 
 // kill ends every container at once.
-func (r *run) kill() {
+func (r *Task) kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.killed {
@@ -183,7 +164,7 @@ func (r *run) kill() {
 
 // post queues a report of the present state. Reports are delivered in order, one
 // at a time and with no lock held, so that the receiver may call back.
-func (r *run) post() {
+func (r *Task) post() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	report := task.Report{
@@ -201,7 +182,7 @@ func (r *run) post() {
 	r.rt.wg.Go(r.deliver)
 }
 
-func (r *run) deliver() {
+func (r *Task) deliver() {
 	for {
 		r.mu.Lock()
 		if len(r.outbox) == 0 {
@@ -218,35 +199,25 @@ func (r *run) deliver() {
 
 // began notes that a container is running, and when the last one is, that the
 // task has started.
-func (r *run) began(c *container) {
+func (r *Task) began(c *Container) {
 	now := r.rt.cfg.Clock.Now()
 	r.mu.Lock()
 	c.status, c.begun = task.StatusRunning, true
-	if r.started == nil && !slices.ContainsFunc(r.containers, func(c *container) bool { return !c.begun }) {
+	if r.started == nil && !slices.ContainsFunc(r.containers, func(c *Container) bool { return !c.begun }) {
 		r.started = &now
 	}
 	r.mu.Unlock()
 	r.post()
 }
 
-// override is what the task's overrides say about a container.
-func (r *run) override(name string) types.ContainerOverride {
-	for _, o := range r.spec.Overrides.ContainerOverrides {
-		if aws.ToString(o.Name) == name {
-			return o
-		}
-	}
-	return types.ContainerOverride{}
-}
-
 // resolveSecrets fetches the container's secrets.
-func (c *container) resolveSecrets(ctx context.Context) error {
+func (c *Container) resolveSecrets(ctx context.Context) error {
 	const prefix = "ResourceInitializationError"
 	if len(c.def.EnvironmentFiles) > 0 {
-		return fmt.Errorf("%s: container %s: environmentFiles are not supported here", prefix, c.name())
+		return fmt.Errorf("%s: container %s: environmentFiles are not supported here", prefix, c.Name())
 	}
 	for _, s := range c.def.Secrets {
-		value, err := c.run.rt.cfg.Secrets.Resolve(ctx, aws.ToString(s.ValueFrom))
+		value, err := c.task.rt.cfg.Secrets.Resolve(ctx, aws.ToString(s.ValueFrom))
 		if err != nil && strings.HasPrefix(err.Error(), prefix) {
 			return err
 		}
