@@ -211,8 +211,12 @@ type module struct {
 func (db *Database) modules(ctx context.Context) (index, error) {
 	db.once.Do(func() {
 		text, err := db.files.read(ctx, "index/modules.json")
-		if err != nil {
-			db.err = fmt.Errorf("read index of database %s: %w", db.Location, err)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			db.err = damaged(db.Location, fmt.Errorf("it lacks its index: %w", err))
+			return
+		case err != nil:
+			db.err = unobtainable(db.Location, err)
 			return
 		}
 		var list []module
@@ -250,7 +254,7 @@ func (db *Database) entry(ctx context.Context, id string) (*entry, error) {
 		return nil, damaged(db.Location, fmt.Errorf("its index lists %s, which it lacks", id))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s of database %s: %w", id, db.Location, err)
+		return nil, unobtainable(db.Location, err)
 	}
 	e := &entry{text: text}
 	if err := json.Unmarshal(text, e); err != nil || e.ID != id {
