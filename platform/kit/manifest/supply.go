@@ -29,7 +29,7 @@ const Production = "production"
 // Vulnerabilities says which known vulnerabilities keep a release from running.
 type Vulnerabilities struct {
 	FailOn   FailOn               `yaml:"fail_on" enum:"called,imported,required,never" doc:"What fails: vulnerable functions in the binary (called), packages of it (imported), modules of it (required), or nothing; called when absent."`
-	Database string               `yaml:"database" pattern:"^(https?://[^ ]+|file:///[^ ]+|[^: ]+)$" form:"a URL such as https://vuln.go.dev, or a folder or zip file" doc:"Vulnerability database in the format of vuln.go.dev, which it is when absent."`
+	Database string               `yaml:"database" pattern:"^(https?://[^ ]+|file:///[^ ]+|[^: ]+)$" form:"a URL such as https://vuln.go.dev, or a folder or zip file" doc:"Vulnerability database in the format of vuln.go.dev, which it is when absent; local takes the copy of it that vuln:fetch made."`
 	MaxAge   Duration             `yaml:"max_age" doc:"Age of the database that fails the check, 1h to 8760h; 168h when absent. A local one is only warned of."`
 	Ignore   map[string]Exemption `yaml:"ignore" key_pattern:"^(GO|CVE)-[0-9]{4}-[0-9]{4,}$" key_form:"an id such as GO-2026-1234 or CVE-2026-12345" doc:"Findings that are passed over, each for a reason and until a day."`
 }
@@ -79,8 +79,11 @@ func supplyDefaults(environment string) SupplyChain {
 		Dirty:           DirtyAllow,
 		Vulnerabilities: Vulnerabilities{FailOn: FailCalled, Database: VulnDatabase, MaxAge: defaultMaxAge},
 	}
-	if environment == Production {
+	switch environment {
+	case Production:
 		s.Dirty = DirtyRefuse
+	case Local:
+		s.Vulnerabilities.Database = "" // a deploy at home waits for no network
 	}
 	return s
 }
