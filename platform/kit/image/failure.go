@@ -54,6 +54,12 @@ func (e *Error) Next() string { return e.NextStep }
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// RegistryFailure explains what went wrong between us and a registry at host; a
+// nil error stays nil, and one that is explained already stays as it is.
+func RegistryFailure(what, host, repository string, err error) error {
+	return registryFailure(what, host, repository, err)
+}
+
 // registryFailure explains what went wrong between us and the registry.
 func registryFailure(what, host, repository string, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
