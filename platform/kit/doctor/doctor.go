@@ -83,7 +83,7 @@ func toolchain(ctx context.Context) Finding {
 
 // program looks for one on PATH and asks for its version.
 func program(ctx context.Context, name string, without State, next string, args ...string) Finding {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, name, args...).Output()
 	if err != nil {
 		if without == Optional {
 			return Finding{name, without, "not found; " + next, ""}
@@ -91,8 +91,8 @@ func program(ctx context.Context, name string, without State, next string, args 
 		return Finding{name, without, "not found", next}
 	}
 	text := strings.TrimSpace(string(out))
-	for line := range strings.Lines(text) { // there may be warnings before it
-		if strings.Contains(strings.ToLower(line), name) {
+	for line := range strings.Lines(text) { // there may be warnings around it
+		if strings.HasPrefix(strings.ToLower(line), name) {
 			return Finding{name, OK, strings.TrimSpace(line), ""}
 		}
 	}

@@ -43,7 +43,7 @@ func (o Options) linters(ctx context.Context) ([]Command, error) {
 		commands = append(commands, cmd)
 	}
 	for _, dir := range modules {
-		add(dir, "lint", "golangci-lint", "run", "--build-tags", "e2e", "--config", filepath.Join(o.Root, ".golangci.yml"), "./...")
+		add(dir, "lint", "golangci-lint", "run", "--build-tags", "e2e,"+terraformTag, "--config", filepath.Join(o.Root, ".golangci.yml"), "./...")
 	}
 	add(proto, "buf", "buf", "lint")
 	add(proto, "buf", "buf", "format", "--diff", "--exit-code", "--path", "slipway")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,12 +51,16 @@ func (*ModuleError) Next() string { return "go work edit -json   # lists them un
 // ExitCode is that of a wrong argument.
 func (*ModuleError) ExitCode() int { return 2 }
 
-// Test runs the tests of every module of the workspace. With race, the race
-// detector watches, which needs a C compiler.
+// Test runs the tests of every module of the workspace, those of the Terraform
+// where [MirrorVariable] is set. With race, the race detector watches, which
+// needs a C compiler.
 func Test(ctx context.Context, o Options, race bool) error {
 	args := []string{"go", "test"}
 	if race {
 		args = append(args, "-race")
+	}
+	if withTerraform(o.Stderr) {
+		args = append(args, "-tags="+terraformTag)
 	}
 	if o.Only == "" {
 		return o.command(append(args, "work")...).Run(ctx)
@@ -67,6 +72,24 @@ func Test(ctx context.Context, o Options, race bool) error {
 	cmd := o.command(append(args, "./...")...)
 	cmd.Dir = modules[0]
 	return cmd.Run(ctx)
+}
+
+// MirrorVariable names the environment variable with the folder that has the
+// Terraform providers, laid out as a filesystem mirror, or the word registry to
+// take them from Terraform's registry.
+const MirrorVariable = "SLIPWAY_TERRAFORM_MIRROR"
+
+// terraformTag is the build tag of tests that need Terraform and its provider.
+const terraformTag = "terraform"
+
+// withTerraform reports whether the tests of the Terraform are to run: where
+// somebody has said from where the provider comes. Elsewhere it says how.
+func withTerraform(stderr io.Writer) bool {
+	if os.Getenv(MirrorVariable) != "" {
+		return true
+	}
+	fmt.Fprintf(stderr, "without the tests of platform/terraform: they need Terraform 1.11 and %s, the folder of a mirror with the AWS provider, or registry\n", MirrorVariable)
+	return false
 }
 
 // platforms are those that the kit and the services run on.
