@@ -14,6 +14,9 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/vuln"
 )
 
+// goVersion is of the toolchain that builds the programs, the tests' own.
+var goVersion = runtime.Version()
+
 func open(t *testing.T, location string) *vuln.Database {
 	t.Helper()
 	db, err := vuln.Open(t.Context(), vuln.Source{Location: location, CacheDir: t.TempDir()})
@@ -74,8 +77,7 @@ func TestScanTellsHowMuchIsInTheBinary(t *testing.T) {
 
 func TestScanJudgesTheStandardLibraryByTheToolchain(t *testing.T) {
 	t.Parallel()
-	version := runtime.Version() // the tests' own toolchain builds the programs
-	current := strings.TrimPrefix(version, "go")
+	current := strings.TrimPrefix(goVersion, "go")
 	mended := stdAdvisory
 	mended.id, mended.fixed = "GO-2026-9002", current
 	absent := stdAdvisory
@@ -86,15 +88,15 @@ func TestScanJudgesTheStandardLibraryByTheToolchain(t *testing.T) {
 	want := []vuln.Finding{
 		{
 			ID: stdAdvisory.id, Aliases: []string{stdAdvisory.cve}, Summary: "Trouble in stdlib", Level: vuln.Called, Module: "stdlib",
-			Found: version, Fixed: "go1.99.1", Packages: []string{"strconv"}, Functions: []string{"strconv.Quote"},
+			Found: goVersion, Fixed: "go1.99.1", Packages: []string{"strconv"}, Functions: []string{"strconv.Quote"},
 		},
 		{
 			ID: candidate.id, Aliases: []string{stdAdvisory.cve}, Summary: "Trouble in stdlib", Level: vuln.Called, Module: "stdlib",
-			Found: version, Fixed: "go1.98rc2", Packages: []string{"strconv"}, Functions: []string{"strconv.Quote"},
+			Found: goVersion, Fixed: "go1.98rc2", Packages: []string{"strconv"}, Functions: []string{"strconv.Quote"},
 		},
 		{
 			ID: absent.id, Aliases: []string{stdAdvisory.cve}, Summary: "Trouble in stdlib", Level: vuln.Required, Module: "stdlib",
-			Found: version, Fixed: "go1.99.1",
+			Found: goVersion, Fixed: "go1.99.1",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
