@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jonboulle/clockwork"
 	"github.com/magefile/mage/mg"
 
 	"github.com/slipway-dev/slipway/platform/kit/bench/build"
@@ -15,10 +16,14 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/bench/orders"
 	"github.com/slipway-dev/slipway/platform/kit/bench/request"
 	"github.com/slipway-dev/slipway/platform/kit/bench/rollout"
+	"github.com/slipway-dev/slipway/platform/kit/bench/sandbox"
+	"github.com/slipway-dev/slipway/platform/kit/bench/soak"
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/local"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
+	kitrollout "github.com/slipway-dev/slipway/platform/kit/rollout"
 )
 
 // Bench holds measurements. They print figures and never judge.
@@ -108,6 +113,59 @@ func (Bench) Deploy(ctx context.Context, runs *int, json *bool) error {
 		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
 		return nil
 	})
+}
+
+// Soak deploys over and over by all strategies under load on a cluster of its own, and tells what fails and what grows. Example: mage bench:soak --deploys=100.
+func (Bench) Soak(ctx context.Context, deploys, rate, requests *int, json *bool) error {
+	return run(ctx, 0, json, func(s *session) error {
+		report, err := soak.Run(s.ctx, soak.Config{
+			Root: s.root, Deploys: or(deploys, 0), Rate: or(rate, 0), Requests: or(requests, 0), Progress: os.Stderr,
+			Connect: s.connectSandbox,
+		})
+		if err != nil {
+			return err
+		}
+		var text strings.Builder
+		report.Print(&text)
+		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
+		return nil
+	})
+}
+
+// connectSandbox connects to the cluster of a sandbox. From then on this command
+// works there: the folder of the state is that of the whole process.
+func (s *session) connectSandbox(ctx context.Context, box *sandbox.Sandbox) (soak.Kit, error) {
+	if err := os.Setenv(place.StateVariable, box.State); err != nil {
+		return nil, fmt.Errorf("choose the state folder: %w", err)
+	}
+	work, err := manifest.Load(box.Dir)
+	if err != nil {
+		return nil, err
+	}
+	there := &session{ctx: ctx, root: box.Dir, work: work, out: s.out, emit: event.NewEmitter(event.Discard(), clockwork.NewRealClock())}
+	on, err := there.on(manifest.Local)
+	return &sandboxKit{there, on}, err
+}
+
+// sandboxKit is the deploy kit at work in a sandbox.
+type sandboxKit struct {
+	session *session
+	on      *target
+}
+
+// Build builds and pushes the service that is measured.
+func (k *sandboxKit) Build(ctx context.Context) (kitrollout.Release, error) {
+	made, err := k.session.obtain(ctx, k.on, sandbox.Service, "")
+	return kitrollout.Release{Version: made.Version, Image: made.Reference}, err
+}
+
+// Deploy rolls a release of it out.
+func (k *sandboxKit) Deploy(ctx context.Context, r kitrollout.Release) (event.Verdict, error) {
+	plan, err := k.on.deployer.Plan(ctx, sandbox.Service, r, kitrollout.Options{})
+	if err != nil {
+		return event.Verdict{}, err
+	}
+	return k.on.deployer.Apply(ctx, plan, nil)
 }
 
 // Request compares reading a product through the whole stack with a bare handler that does the same. Example: mage bench:request --rounds=5.
