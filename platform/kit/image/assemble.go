@@ -33,7 +33,7 @@ func assemble(service string, base *layer, apps []app, labels map[string]string)
 			return Result{}, fmt.Errorf("digest image for %s: %w", a.platform, err)
 		}
 		result.Images = append(result.Images, Built{
-			Platform: a.platform, Digest: digest.String(), Binary: a.binary, BinaryBytes: a.layer.meta.Bytes,
+			Platform: a.platform, Digest: digest.String(), Binary: a.binary, BinaryBytes: a.layer.meta.Bytes, BinaryDigest: "sha256:" + a.layer.binary,
 			BaseBytes: base.meta.Size, AppBytes: a.layer.meta.Size, Cached: a.layer.cached,
 		})
 	}

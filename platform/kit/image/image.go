@@ -55,6 +55,13 @@ type Config struct {
 	// Describe yields labels and tags, asked for while the compiler runs. nil means neither.
 	Describe func(context.Context) (Description, error)
 
+	// Assembled hears of the finished image before it is pushed, and must not
+	// block. nil hears nothing.
+	Assembled func(Result)
+	// Beside is run beside the push, once the digest is known: for what refers
+	// to the image. Result.Existed is not known yet. nil is nothing.
+	Beside func(context.Context, Result) error
+
 	// Progress hears of steps as they start and end. nil hears nothing.
 	Progress Progress
 	// Clock times the steps. nil is the real clock.
@@ -89,9 +96,11 @@ type Built struct {
 	Digest      string
 	Binary      string // path of the binary in the cache
 	BinaryBytes int64
-	BaseBytes   int64 // compressed
-	AppBytes    int64 // compressed
-	Cached      bool  // the binary is byte for byte that of an earlier build
+	// BinaryDigest is the SHA-256 of the binary.
+	BinaryDigest string
+	BaseBytes    int64 // compressed
+	AppBytes     int64 // compressed
+	Cached       bool  // the binary is byte for byte that of an earlier build
 }
 
 var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
@@ -184,11 +193,26 @@ func (b *builder) build(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if b.Assembled != nil {
+		b.Assembled(result)
+	}
 	if b.repo == nil {
 		return result, nil
 	}
 	err = b.timed(StepPush, Platform{}, func(step *Step) error {
-		step.Bytes, err = b.repo.push(ctx, &result, description)
+		known := result
+		push, pushCtx := errgroup.WithContext(ctx)
+		push.Go(func() (err error) {
+			step.Bytes, err = b.repo.push(pushCtx, &result, description)
+			return err
+		})
+		push.Go(func() error {
+			if b.Beside == nil {
+				return nil
+			}
+			return b.Beside(pushCtx, known)
+		})
+		err := push.Wait()
 		step.Cached = result.Existed
 		return err
 	})

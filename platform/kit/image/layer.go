@@ -29,6 +29,7 @@ type layer struct {
 	meta   meta
 	path   string
 	cached bool
+	binary string // SHA-256 of the binary in it, hexadecimal; empty for a base layer
 }
 
 var _ partial.CompressedLayer = (*layer)(nil)
@@ -63,6 +64,7 @@ func (c cache) appLayer(p Platform, service, binary string, compression Compress
 	if err != nil {
 		return nil, err
 	}
+	built.binary = sum
 	now := c.clock.Now()
 	_ = os.Chtimes(filepath.Join(dir, key+".json"), now, now) // used last; see prune
 	prune(dir, keepLayers)
