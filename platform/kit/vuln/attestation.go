@@ -97,7 +97,7 @@ func ReportOf(digest string, predicate []byte) (Report, error) {
 	}
 	r := Report{
 		Image: digest, Platforms: p.Invocation.Parameters, Database: p.Scanner.DB.URI, Modified: p.Scanner.DB.LastUpdate,
-		Started: p.Metadata.Started, Finished: p.Metadata.Finished, Findings: []Finding{},
+		Started: p.Metadata.Started, Finished: p.Metadata.Finished, Findings: []Finding{}, Attached: true,
 	}
 	if p.Scanner.URI != scannerURI || r.Modified.IsZero() {
 		return Report{}, fmt.Errorf("read vulnerability report of image %s: %w", digest, errors.New("it is not of this kit"))

@@ -23,6 +23,7 @@ func TestPredicateHoldsTheReport(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+		report.Attached = true
 		if diff := cmp.Diff(report, got); diff != "" {
 			t.Errorf("%s (-attached +read):\n%s", name, diff)
 		}

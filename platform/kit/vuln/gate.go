@@ -9,6 +9,7 @@ import (
 
 	"github.com/jonboulle/clockwork"
 
+	"github.com/slipway-dev/slipway/platform/kit/attest"
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
@@ -19,18 +20,20 @@ type Images interface {
 	Binaries(ctx context.Context, repository, digest string) ([]Binary, error)
 }
 
-// Attested finds reports that were attached to an image and whose signature
-// holds.
-type Attested interface {
-	Reports(ctx context.Context, repository, digest string) ([]Report, error)
+// Statements are what an environment's key has signed about images.
+type Statements interface {
+	// Find returns the statements of a type whose signature holds.
+	Find(ctx context.Context, repository, digest, predicateType string) ([]attest.Verified, error)
+	// Attach signs a statement and attaches it; one that is there already stays.
+	Attach(ctx context.Context, repository, digest string, a attest.Attestation) error
 }
 
 // Config says what a gate works with.
 type Config struct {
 	Environment manifest.Environment
 	Source      Source
-	Images      Images   // nil: only what was given to Begin can be scanned
-	Attested    Attested // nil: no report but this machine's own is used
+	Images      Images     // nil: only what was given to Begin can be scanned
+	Statements  Statements // nil: no report but this machine's own is used, and none attached
 	Clock       clockwork.Clock
 }
 
@@ -181,19 +184,40 @@ func (g *Gate) Report(ctx context.Context, repository, digest string) (Report, e
 // attached returns the newest report attached to the image whose database is
 // not older than since.
 func (g *Gate) attached(ctx context.Context, repository, digest string, since time.Time) (newest Report, ok bool) {
-	if g.cfg.Attested == nil {
+	if g.cfg.Statements == nil {
 		return newest, false
 	}
-	list, err := g.cfg.Attested.Reports(ctx, repository, digest)
+	list, err := g.cfg.Statements.Find(ctx, repository, digest, PredicateType)
 	if err != nil {
 		return newest, false // the check of signatures tells why
 	}
-	for _, r := range list {
-		if r.Image == digest && !r.Modified.Before(since) && (!ok || r.Modified.After(newest.Modified)) {
+	for _, statement := range list {
+		r, err := ReportOf(digest, statement.Predicate)
+		if err == nil && !r.Modified.Before(since) && (!ok || r.Modified.After(newest.Modified)) {
 			newest, ok = r, true
 		}
 	}
 	return newest, ok
+}
+
+// Attach attaches what a scan found to its image, signed. Without a database
+// there is nothing to attach, and no error.
+func (g *Gate) Attach(ctx context.Context, repository, digest string) error {
+	if g.cfg.Statements == nil {
+		return nil
+	}
+	report, err := g.Report(ctx, repository, digest)
+	var lacking *DatabaseError
+	if errors.As(err, &lacking) {
+		return nil // the check says so
+	}
+	if err != nil {
+		return err
+	}
+	if report.Attached {
+		return nil
+	}
+	return g.cfg.Statements.Attach(ctx, repository, digest, attest.Attestation{PredicateType: PredicateType, Predicate: report.Predicate()})
 }
 
 // Policy returns the environment's rules for a service.

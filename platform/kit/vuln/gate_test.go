@@ -2,6 +2,7 @@ package vuln_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jonboulle/clockwork"
 
+	"github.com/slipway-dev/slipway/platform/kit/attest"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
 	"github.com/slipway-dev/slipway/platform/kit/vuln"
@@ -42,10 +44,28 @@ func (s *shelf) Binaries(context.Context, string, string) ([]vuln.Binary, error)
 	}}}, nil
 }
 
-// attached are reports whose signatures hold.
-type attached []vuln.Report
+// statements are those attached to images, all of them signed well.
+type statements map[string][]any // predicates by digest
 
-func (a attached) Reports(context.Context, string, string) ([]vuln.Report, error) { return a, nil }
+func (s statements) Find(_ context.Context, _, digest, predicateType string) ([]attest.Verified, error) {
+	var found []attest.Verified
+	for _, p := range s[digest] {
+		text, err := json.Marshal(p)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, attest.Verified{PredicateType: predicateType, Predicate: text})
+	}
+	return found, nil
+}
+
+func (s statements) Attach(_ context.Context, _, digest string, a attest.Attestation) error {
+	if a.PredicateType != "https://in-toto.io/attestation/vulns/v0.1" {
+		return errors.New("attached as " + a.PredicateType)
+	}
+	s[digest] = append(s[digest], a.Predicate)
+	return nil
+}
 
 // environment is one with the default rules and this change to them.
 func environment(name string, change func(*manifest.Vulnerabilities)) manifest.Environment {
@@ -234,33 +254,57 @@ func TestBegunScanIsWaitedFor(t *testing.T) {
 func TestAttachedReportSparesAScanWhileItIsNewEnough(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, files(t, written, textAdvisory))
-	report := func(modified time.Time, of string, findings ...vuln.Finding) vuln.Report {
-		return vuln.Report{Image: of, Database: "https://vuln.go.dev", Modified: modified, Findings: findings}
+	report := func(age time.Duration, findings ...vuln.Finding) any {
+		return vuln.Report{Database: "https://vuln.go.dev", Modified: written.Add(-age), Findings: findings}.Predicate()
 	}
+	const other = "sha256:4567"
 	cases := map[string]struct {
 		database string
-		attached attached
+		attached statements
 		reads    int32
 		ok       bool
 	}{
 		"none":              {dir, nil, 1, false},
-		"as new":            {dir, attached{report(written, digest)}, 0, true},
-		"newer, with one":   {dir, attached{report(written.Add(time.Hour), digest, textFinding(vuln.Called)), report(written, digest)}, 0, false},
-		"older":             {dir, attached{report(written.Add(-time.Hour), digest)}, 1, false},
-		"of another image":  {dir, attached{report(written, "sha256:4567")}, 1, false},
-		"and no database":   {"", attached{report(written.Add(-time.Hour), digest)}, 0, true},
-		"stale, and no db":  {"", attached{report(written.Add(-30*24*time.Hour), digest)}, 0, false},
-		"of another, no db": {"", attached{report(written, "sha256:4567")}, 0, false},
+		"as new":            {dir, statements{digest: {report(0)}}, 0, true},
+		"newer, with one":   {dir, statements{digest: {report(-time.Hour, textFinding(vuln.Called)), report(0)}}, 0, false},
+		"older":             {dir, statements{digest: {report(time.Hour)}}, 1, false},
+		"unreadable":        {dir, statements{digest: {"nonsense"}}, 1, false},
+		"of another image":  {dir, statements{other: {report(0)}}, 1, false},
+		"and no database":   {"", statements{digest: {report(2 * time.Hour), report(time.Hour)}}, 0, true},
+		"stale, and no db":  {"", statements{digest: {report(30 * 24 * time.Hour)}}, 0, false},
+		"of another, no db": {"", statements{other: {report(0)}}, 0, false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			registry := stocked(t, called)
-			g := gate(t, vuln.Config{Environment: environment("staging", nil), Source: vuln.Source{Location: tc.database}, Images: registry, Attested: tc.attached})
+			g := gate(t, vuln.Config{Environment: environment("staging", nil), Source: vuln.Source{Location: tc.database}, Images: registry, Statements: tc.attached})
 			got := examine(t, g, false)
 			if got.OK != tc.ok || registry.reads.Load() != tc.reads {
 				t.Errorf("check %+v after reading the image %d times; want ok %t after %d", got, registry.reads.Load(), tc.ok, tc.reads)
 			}
 		})
+	}
+}
+
+func TestReportIsAttachedToItsImage(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, files(t, written, textAdvisory))
+	attached := statements{}
+	first := gate(t, vuln.Config{Environment: environment("staging", nil), Source: vuln.Source{Location: dir}, Statements: attached})
+	first.Begin(t.Context(), digest, []vuln.Binary{vuln.File("linux/amd64", called.build(t))})
+	if err := first.Attach(t.Context(), "slipway/orders", digest); err != nil {
+		t.Fatal(err)
+	}
+	// Another machine, which has neither a database nor the binary.
+	second := gate(t, vuln.Config{Environment: environment("staging", nil), Statements: attached})
+	if got := examine(t, second, false); got.OK || !strings.Contains(got.Detail, "GO-2021-0113") || !strings.Contains(got.Detail, "3 days old") {
+		t.Errorf("check %+v; want what the first machine found", got)
+	}
+	if err := second.Attach(t.Context(), "slipway/orders", digest); err != nil || len(attached[digest]) != 1 {
+		t.Errorf("%d reports are attached (%v); want the one", len(attached[digest]), err)
+	}
+	if err := second.Attach(t.Context(), "slipway/orders", "sha256:4567"); err != nil || len(attached) != 1 {
+		t.Errorf("without a database: %v, attached %v; want nothing", err, attached)
 	}
 }

@@ -21,7 +21,8 @@ type Report struct {
 	Database  string    `json:"database"` // its location
 	Modified  time.Time `json:"modified"` // when the database was written
 	Copied    bool      `json:"copied,omitempty"`
-	Started   time.Time `json:"started"` // of the scan
+	Attached  bool      `json:"attached,omitempty"` // it was read from the image
+	Started   time.Time `json:"started"`            // of the scan
 	Finished  time.Time `json:"finished"`
 	Findings  []Finding `json:"findings"`
 }
