@@ -27,6 +27,7 @@ const (
 	LabelSource   = "org.opencontainers.image.source"
 	LabelInputs   = "dev.slipway.inputs"
 	LabelDirty    = "dev.slipway.dirty"
+	LabelChanges  = "dev.slipway.changes"
 )
 
 // Release is a built image and what it was built from.
@@ -48,9 +49,11 @@ type Source struct {
 	Commit string `json:"commit,omitempty"` // full hash; empty without a git commit
 	// Dirty tells that the inputs differ from the commit. Changes elsewhere in
 	// the repository do not count.
-	Dirty  bool   `json:"dirty,omitempty"`
-	Inputs string `json:"inputs,omitempty"` // digest of the files that can go into the binary
-	URL    string `json:"url,omitempty"`    // of the repository, without credentials
+	Dirty bool `json:"dirty,omitempty"`
+	// Changes names the files that differ, the first ones of many.
+	Changes string `json:"changes,omitempty"`
+	Inputs  string `json:"inputs,omitempty"` // digest of the files that can go into the binary
+	URL     string `json:"url,omitempty"`    // of the repository, without credentials
 	// Note tells why there is no commit.
 	Note string `json:"-"`
 }
@@ -87,6 +90,9 @@ func (s Source) labels(service string) map[string]string {
 	if s.Commit != "" {
 		labels[LabelRevision] = s.Commit
 	}
+	if s.Changes != "" {
+		labels[LabelChanges] = s.Changes
+	}
 	if s.URL != "" {
 		labels[LabelSource] = s.URL
 	}
@@ -96,16 +102,20 @@ func (s Source) labels(service string) map[string]string {
 // fromImage reads a release back from a pushed image. An image that was not
 // built by the kit has no version; its digest and platforms are still true.
 func fromImage(pushed image.Pushed) Release {
-	l := pushed.Labels
+	r := FromLabels(pushed.Labels)
+	r.Digest, r.Reference, r.Platforms = pushed.Digest, pushed.Reference, pushed.Platforms
+	return r
+}
+
+// FromLabels reads back what an image's labels say of its release. Without
+// labels the release has no service.
+func FromLabels(l map[string]string) Release {
 	return Release{
-		Service:   l[LabelTitle],
-		Version:   l[LabelVersion],
-		Digest:    pushed.Digest,
-		Reference: pushed.Reference,
-		Platforms: pushed.Platforms,
+		Service: l[LabelTitle],
+		Version: l[LabelVersion],
 		Source: Source{
 			Commit: l[LabelRevision],
-			Dirty:  l[LabelDirty] == "true",
+			Dirty:  l[LabelDirty] == "true", Changes: l[LabelChanges],
 			Inputs: l[LabelInputs],
 			URL:    l[LabelSource],
 		},

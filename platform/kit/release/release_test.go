@@ -108,6 +108,9 @@ func TestOnlyInputsMakeItDirty(t *testing.T) {
 			before := inspect(t, root)
 			write(t, filepath.Join(root, tc.path), "package changed\n")
 			after := inspect(t, root)
+			if want := map[bool]string{true: tc.path}[tc.dirty]; after.Changes != want {
+				t.Errorf("changed %q; want %q", after.Changes, want)
+			}
 			if after.Dirty != tc.dirty || (after.Inputs != before.Inputs) != tc.dirty {
 				t.Errorf("dirty %v, inputs changed %v; want %v", after.Dirty, after.Inputs != before.Inputs, tc.dirty)
 			}
@@ -115,6 +118,17 @@ func TestOnlyInputsMakeItDirty(t *testing.T) {
 				t.Errorf("version = %s", after.Version())
 			}
 		})
+	}
+}
+
+func TestManyChangesAreCounted(t *testing.T) {
+	root := committed(t)
+	for _, name := range []string{"g", "f", "e", "d", "c", "b"} {
+		write(t, filepath.Join(root, "services/tiny", name+".txt"), name)
+	}
+	want := "services/tiny/b.txt, services/tiny/c.txt, services/tiny/d.txt, services/tiny/e.txt, services/tiny/f.txt and 1 more"
+	if got := inspect(t, root).Changes; got != want {
+		t.Errorf("changed %q; want %q", got, want)
 	}
 }
 

@@ -57,9 +57,11 @@ func Inspect(ctx context.Context, root, dir string) (Source, error) {
 	if source.Commit == "" {
 		return source, nil
 	}
-	if source.Dirty, err = git.dirty(ctx, folders); err != nil {
+	changed, err := git.changed(ctx, folders)
+	if err != nil {
 		return Source{}, err
 	}
+	source.Dirty, source.Changes = len(changed) > 0, summarize(changed)
 	source.URL, err = git.origin(ctx)
 	return source, err
 }
@@ -255,19 +257,32 @@ func (r repository) relative(folders []string) []string {
 	return names
 }
 
-// dirty tells whether anything in the folders differs from the commit.
-func (r repository) dirty(ctx context.Context, folders []string) (bool, error) {
+// changed lists the files in the folders that differ from the commit.
+func (r repository) changed(ctx context.Context, folders []string) ([]string, error) {
 	args := []string{"status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--"}
 	out, err := r.run(ctx, append(args, r.relative(folders)...)...)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	var files []string
 	for line := range strings.SplitSeq(out, "\x00") {
 		if len(line) > 3 && goesIn("/"+line[3:]) {
-			return true, nil
+			files = append(files, line[3:])
 		}
 	}
-	return false, nil
+	return files, nil
+}
+
+// namedChanges is how many changed files a release names.
+const namedChanges = 5
+
+// summarize names the first files and counts the rest.
+func summarize(files []string) string {
+	slices.Sort(files)
+	if more := len(files) - namedChanges; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(files[:namedChanges], ", "), more)
+	}
+	return strings.Join(files, ", ")
 }
 
 var scpLike = regexp.MustCompile(`^(?:[^@/]+@)?([^:/]+\.[^:/]+):(.+)$`)

@@ -32,6 +32,9 @@ type Config struct {
 	Registry Registry
 	// Platforms overrides those of the environment.
 	Platforms image.Platforms
+	// Assembled hears of the finished image before it is pushed, and must not
+	// block; nil hears nothing.
+	Assembled func(image.Result)
 }
 
 // Repository returns the name of a service's image repository.
@@ -52,6 +55,7 @@ func Build(ctx context.Context, cfg Config, service string, emit *event.Emitter)
 	build := image.Config{
 		Service: service, Dir: filepath.Join(cfg.Root, filepath.FromSlash(svc.Dir)),
 		Platforms: platforms, CacheDir: filepath.Join(cfg.CacheDir, "image"),
+		Assembled: cfg.Assembled,
 	}
 	var made release.Release
 	err = emit.Run("build "+service, func(step *event.Step) (string, error) {
