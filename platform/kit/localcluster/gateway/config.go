@@ -24,6 +24,8 @@ type Config struct {
 	OnHealthChange func(groupARN, id string, health TargetHealth)
 	// Tracing says which requests are reported as spans; none by default.
 	Tracing Tracing
+	// BodyPace is how fast requests' bodies have to arrive.
+	BodyPace BodyPace
 }
 
 // Store persists target groups and rules. Targets are not kept: the scheduler

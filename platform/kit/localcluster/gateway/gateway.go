@@ -26,6 +26,8 @@ type Gateway struct {
 	store    Store
 	onChange func(groupARN, id string, health TargetHealth)
 	tracing  Tracing
+	pace     BodyPace
+	linger   time.Duration
 
 	routes atomic.Pointer[[]*route]          // by ascending priority
 	byARN  atomic.Pointer[map[string]*group] // what groups holds, for Forward
@@ -55,6 +57,8 @@ func New(cfg Config) (*Gateway, error) {
 		store:    cfg.Store,
 		onChange: cfg.OnHealthChange,
 		tracing:  cfg.Tracing,
+		pace:     cfg.BodyPace.complete(),
+		linger:   linger,
 		groups:   map[string]*group{},
 		rules:    map[string]*Rule{},
 	}
@@ -309,6 +313,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 1000},
 		ReadHeaderTimeout: 30 * time.Second,
+		MaxHeaderBytes:    maxHead,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}

@@ -60,6 +60,7 @@ type flight struct {
 	tried    int  // targets, the present one included
 	refused  bool // the target refused the connection; the next one is to be tried
 	response *http.Response
+	body     *pacedBody // nil where none has to keep the pace
 }
 
 // pick chooses a healthy target and counts the flight to it. It reports false

@@ -28,6 +28,10 @@ const statusClientClosed = 460
 
 // ServeHTTP routes one request. A request is sent to one target, once.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if code, why := oversized(r); code != 0 {
+		answer(w, r, code, why)
+		return
+	}
 	rt := g.route(r)
 	if rt == nil {
 		answer(w, r, http.StatusNotFound, "no rule matches this request")
@@ -73,6 +77,10 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, gr *group, dir
 	if gr.protocol == GRPC && r.ProtoMajor != 2 {
 		f.refuse(w, r, statusProtocolMismatch, "this target group takes HTTP/2 only")
 		return
+	}
+	if gr.protocol == HTTP && !direct {
+		f.body = g.hurry(w, r)
+		defer f.body.end()
 	}
 	for f.tried = 1; ; f.tried++ {
 		if !gr.pick(f) {
@@ -203,6 +211,10 @@ func listenPort(r *http.Request) string {
 // broken answers for a request whose target gave no response.
 func (g *Gateway) broken(w http.ResponseWriter, r *http.Request, t *target, err error) {
 	f := flightOf(r)
+	if f.body.tooSlow() { // the server ends the context of a request it cannot read
+		f.refuse(w, r, http.StatusRequestTimeout, "the body of the request came too slowly")
+		return
+	}
 	if r.Context().Err() == nil && f.passOver(err) {
 		t.probeNow()
 		return
