@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/slipway-dev/slipway/platform/kit/contract"
 	"github.com/slipway-dev/slipway/platform/kit/event"
 )
 
@@ -16,7 +17,10 @@ import (
 func (d *Deployer) Apply(ctx context.Context, p Plan, sink event.Sink) (Verdict, error) {
 	a := &application{
 		d: d, plan: p, emit: d.emitter(sink, p.Service), began: d.cfg.Clock.Now(),
-		releases: newReleases(d.cfg.ECS, p.Contract.Container),
+		releases: newReleases(d.cfg.ECS, p.Contract.Container), earlier: map[string]bool{},
+	}
+	if p.Busy != nil {
+		a.expected = p.Busy.Revision
 	}
 	a.emit.Emit(event.Plan{Text: p.String(), Data: p})
 	verdict, err := a.run(ctx)
@@ -41,6 +45,10 @@ type application struct {
 	unsure   bool   // the update was cut off: it may or may not have arrived
 	migrated string // id of the migration task, once there is one
 	done     bool   // and it has ended well
+	// earlier are the revisions that were on their way when we came: their
+	// deployments are taken over, while one that came after us is not.
+	earlier  map[string]bool
+	expected string // the one that the plan tells of, by family:revision
 }
 
 func (a *application) run(ctx context.Context) (Verdict, error) {
@@ -48,7 +56,7 @@ func (a *application) run(ctx context.Context) (Verdict, error) {
 	case ActNone:
 		return a.alreadyRuns(ctx), nil
 	case ActResume:
-		return a.watch(ctx, nil, nil)
+		return a.watch(ctx, a.plan.Seen, nil, nil)
 	case ActDeploy:
 	}
 	err := a.emit.Run("verify", func(*event.Step) (string, error) {
@@ -67,11 +75,7 @@ func (a *application) run(ctx context.Context) (Verdict, error) {
 			return deref(failed), err
 		}
 	}
-	known, service, err := a.update(ctx)
-	if err != nil {
-		return Verdict{}, err
-	}
-	return a.watch(ctx, known, &service)
+	return a.shift(ctx)
 }
 
 func deref(v *Verdict) Verdict {
@@ -81,13 +85,15 @@ func deref(v *Verdict) Verdict {
 	return *v
 }
 
-// register registers the plan's definition unless it is registered already.
+// register registers the plan's definition unless it is registered already. ECS
+// has no name for a definition that two could ask for at once: of two that were
+// registered by two deploys at once both take the first, and the second goes.
 func (a *application) register(ctx context.Context) error {
 	if a.plan.To.TaskDefinition != "" {
 		return nil
 	}
 	return a.emit.Run("register the revision", func(*event.Step) (string, error) {
-		td, err := a.d.cfg.ECS.Register(ctx, a.plan.Definition)
+		td, err := a.registerOnce(ctx)
 		if err != nil {
 			return "", fail("register a revision of "+a.plan.Contract.Family, err, a.again())
 		}
@@ -96,40 +102,38 @@ func (a *application) register(ctx context.Context) error {
 	})
 }
 
-// update points the service at the revision. It returns the deployments that
-// there were before, so that ours is told from them, and the service before.
-func (a *application) update(ctx context.Context) (map[string]bool, Service, error) {
-	ecs, c := a.d.cfg.ECS, a.plan.Contract
-	known := map[string]bool{}
-	before, err := ecs.Service(ctx, c.Cluster, c.ECSService)
+func (a *application) registerOnce(ctx context.Context) (TaskDefinition, error) {
+	ecs, family := a.d.cfg.ECS, a.plan.Contract.Family
+	fingerprint := contract.FingerprintOf(a.plan.Definition)
+	last, err := ecs.TaskDefinition(ctx, family)
+	if err != nil && !isNotFound(err) {
+		return TaskDefinition{}, err
+	}
+	if last.Active && last.Tags[contract.TagFingerprint] == fingerprint {
+		return last, nil
+	}
+	ours, err := ecs.Register(ctx, a.plan.Definition)
 	if err != nil {
-		return nil, before, fail("read service "+c.ECSService, err, a.again())
+		return TaskDefinition{}, err
 	}
-	deployments, err := ecs.Deployments(ctx, c.Cluster, c.ECSService, 10)
-	if err != nil {
-		return nil, before, fail("list deployments of "+c.ECSService, err, a.again())
-	}
-	for _, dep := range deployments {
-		known[dep.ARN] = true
-	}
-	err = a.emit.Run("update the service", func(*event.Step) (string, error) {
-		_, err := ecs.Update(ctx, Update{
-			Cluster: c.Cluster, Service: c.ECSService,
-			TaskDefinition: a.plan.To.TaskDefinition, DesiredCount: a.plan.DesiredCount, Force: a.plan.Force,
-		})
-		if err != nil {
-			return "", fail("update service "+c.ECSService, err, a.again())
+	for n := max(last.Revision+1, ours.Revision-recent); n < ours.Revision; n++ { // registered between the two calls
+		other, err := ecs.TaskDefinition(ctx, fmt.Sprintf("%s:%d", family, n))
+		if isNotFound(err) || err == nil && (!other.Active || other.Tags[contract.TagFingerprint] != fingerprint) {
+			continue
 		}
-		return a.plan.To.Name, nil
-	})
-	a.updated, a.unsure = err == nil, err != nil && ctx.Err() != nil
-	return known, before, err
+		if err != nil {
+			return TaskDefinition{}, err
+		}
+		return other, ecs.Deregister(ctx, ours.ARN)
+	}
+	return ours, nil
 }
 
-// watch watches our deployment and returns the verdict.
-func (a *application) watch(ctx context.Context, known map[string]bool, before *Service) (Verdict, error) {
+// watch watches our deployment, if it is known the one of that ARN, and returns
+// the verdict.
+func (a *application) watch(ctx context.Context, arn string, known map[string]bool, before *Service) (Verdict, error) {
 	w := newWatch(a.d, a.plan, a.emit, a.releases, known, before)
-	w.began = a.began
+	w.began, w.arn = a.began, arn
 	step := a.emit.Start("roll out release " + a.plan.To.Release)
 	verdict, err := w.run(ctx)
 	switch {
@@ -158,7 +162,7 @@ func (a *application) interrupted(ctx context.Context) Verdict {
 	switch {
 	case a.updated:
 		v.Summary = fmt.Sprintf("stopped watching; the rollout of release %s to %s goes on by itself", a.plan.To.Release, a.plan.Environment)
-		v.Next = []string{a.again() + "   # watch it again", a.d.command("rollback", a.plan.Service) + "   # put it back"}
+		v.Next = []string{a.d.command("watch", a.plan.Service) + "   # watch it again", a.d.command("rollback", a.plan.Service) + "   # put it back"}
 	case a.unsure:
 		v.Summary = fmt.Sprintf("stopped while the service was pointed at release %s; it is not known whether that reached %s", a.plan.To.Release, a.plan.Environment)
 		v.Next = []string{a.d.command("status", ""), a.again() + "   # continue"}
@@ -191,9 +195,4 @@ func (a *application) verdict(outcome event.Outcome) Verdict {
 }
 
 // again returns the command that continues this plan.
-func (a *application) again() string {
-	if a.plan.Rollback {
-		return a.d.command("rollback", a.plan.Service, a.plan.To.Release)
-	}
-	return a.d.command("deploy", a.plan.Service)
-}
+func (a *application) again() string { return a.d.again(a.plan) }

@@ -104,11 +104,7 @@ func (w *watch) interrupted(ctx context.Context) Verdict {
 
 // resume returns the commands to see the rollout's end, or to undo it.
 func (w *watch) resume() []string {
-	again := w.d.command("deploy", w.plan.Service)
-	if w.plan.Rollback {
-		again = w.d.command("rollback", w.plan.Service, w.plan.To.Release)
-	}
-	next := []string{again + "   # watch it again"}
+	next := []string{w.d.command("watch", w.plan.Service) + "   # watch it again"}
 	if !w.plan.Rollback {
 		next = append(next, w.d.command("rollback", w.plan.Service)+"   # put it back")
 	}

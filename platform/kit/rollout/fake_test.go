@@ -272,6 +272,17 @@ func (f *fakeAWS) Register(ctx context.Context, raw json.RawMessage) (rollout.Ta
 	return td, nil
 }
 
+func (f *fakeAWS) Deregister(_ context.Context, arn string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.definitions {
+		if f.definitions[i].ARN == arn {
+			f.definitions[i].Active = false
+		}
+	}
+	return nil
+}
+
 func (f *fakeAWS) Update(ctx context.Context, u rollout.Update) (rollout.Service, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -319,7 +330,8 @@ func (f *fakeAWS) Tasks(ctx context.Context, q rollout.TaskQuery) ([]rollout.Tas
 	var list []rollout.Task
 	for _, t := range f.tasks {
 		migration := strings.HasPrefix(t.StopCode, "migrate")
-		if (t.Status == "STOPPED") == q.Stopped && migration == (q.StartedBy != "") {
+		asked := q.Family != "" || migration == (q.StartedBy != "") && (q.StartedBy == "" || q.StartedBy == t.StartedBy)
+		if (t.Status == "STOPPED") == q.Stopped && asked {
 			list = append(list, t)
 		}
 	}
@@ -352,7 +364,7 @@ func (f *fakeAWS) Run(ctx context.Context, r rollout.Run) (rollout.Task, error) 
 		return rollout.Task{}, err
 	}
 	id := fmt.Sprintf("%032d", f.id())
-	t := rollout.Task{ARN: arnPrefix + "task/slipway-local/" + id, ID: id, TaskDefinition: r.TaskDefinition, Status: "PENDING", StopCode: "migrate", CreatedAt: f.clock.Now()}
+	t := rollout.Task{ARN: arnPrefix + "task/slipway-local/" + id, ID: id, TaskDefinition: r.TaskDefinition, StartedBy: r.StartedBy, Status: "PENDING", StopCode: "migrate", CreatedAt: f.clock.Now()}
 	f.tasks = append(f.tasks, t)
 	f.logs["catalog/catalog/"+id] = []rollout.LogEvent{{At: f.clock.Now(), Message: "migrate: relation \"products\" already exists"}}
 	return t, nil

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/slipway-dev/slipway/platform/kit/contract"
 	"github.com/slipway-dev/slipway/platform/kit/event"
 )
 
-// migrate runs the migration as a task of the new revision and waits for its
-// end. One that an interrupted run left going is waited for instead. A failed
-// migration is a verdict: nothing was shifted.
+// migrate runs the migration as a task of the new revision, after those of other
+// revisions, and waits for its end. One that an interrupted run left going is
+// waited for instead. A failed migration is a verdict: nothing was shifted.
 func (a *application) migrate(ctx context.Context) (failed *Verdict, err error) {
+	if late, err := a.awaitMigrations(ctx); late != nil || err != nil {
+		return late, err
+	}
 	step := a.emit.Start("migrate")
 	task, err := a.migrationTask(ctx)
 	if err != nil {
@@ -54,11 +56,8 @@ func (a *application) migrate(ctx context.Context) (failed *Verdict, err error) 
 // already, else a new one.
 func (a *application) migrationTask(ctx context.Context) (Task, error) {
 	c := a.plan.Contract
-	startedBy := "slipway/migrate/" + a.plan.To.Name
-	if len(startedBy) > 128 { // ECS' limit
-		startedBy = startedBy[len(startedBy)-128:]
-	}
-	running, err := a.d.cfg.ECS.Tasks(ctx, TaskQuery{Cluster: c.Cluster, StartedBy: startedBy, Limit: 1})
+	mark := startedBy(a.plan.To.Name)
+	running, err := a.d.cfg.ECS.Tasks(ctx, TaskQuery{Cluster: c.Cluster, StartedBy: mark, Limit: 1})
 	if err != nil {
 		return Task{}, err
 	}
@@ -66,9 +65,9 @@ func (a *application) migrationTask(ctx context.Context) (Task, error) {
 		return running[0], nil
 	}
 	return a.d.cfg.ECS.Run(ctx, Run{
-		Cluster: c.Cluster, TaskDefinition: a.plan.To.TaskDefinition, StartedBy: startedBy,
+		Cluster: c.Cluster, TaskDefinition: a.plan.To.TaskDefinition, StartedBy: mark,
 		Container: c.Container, Command: a.plan.Migration, Network: c.Network,
-		Tags: map[string]string{contract.TagService: a.plan.Service, contract.TagEnvironment: a.plan.Environment, contract.TagRelease: a.plan.To.Release},
+		Tags: a.plan.tagsOf(),
 	})
 }
 

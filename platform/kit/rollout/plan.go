@@ -45,6 +45,10 @@ type Plan struct {
 	Alarms       []string      `json:"alarms,omitempty"` // that roll the release back
 	Insist       bool          `json:"insist,omitempty"` // the user forces it
 	Force        bool          `json:"force,omitempty"`
+	Busy         *Busy         `json:"busy,omitempty"`    // what is under way already
+	IfBusy       IfBusy        `json:"if_busy,omitempty"` // what to do about it
+	Seen         string        `json:"seen,omitempty"`    // ARN of the service's newest deployment
+	Named        bool          `json:"named,omitempty"`   // the release was named, not built from the checkout
 	Notes        []string      `json:"notes,omitempty"`
 	Timeout      time.Duration `json:"timeout"` // how long Apply watches
 	// Definition is registered when To has no task definition yet.
@@ -72,6 +76,8 @@ type Difference struct {
 type Options struct {
 	Force   bool          // deploy even when nothing differs, and when an alarm is firing
 	Timeout time.Duration // how long to watch; 0 takes the deployer's
+	IfBusy  IfBusy        // when a rollout of the service is under way; "" supersedes
+	Named   bool          // the release was named by the user
 }
 
 // Plan compares a release with what the environment runs and returns what a
@@ -103,7 +109,7 @@ func (d *Deployer) Plan(ctx context.Context, service string, release Release, op
 		b.plan.To.TaskDefinition, b.plan.To.Name = same.ARN, revisionName(same.ARN)
 	}
 	b.settle(target, opts.Force)
-	return b.plan, nil
+	return b.plan, d.consider(ctx, b, what)
 }
 
 // begun is what planning read before it decided anything.
@@ -128,7 +134,7 @@ func (d *Deployer) begin(ctx context.Context, service string, opts Options) (*be
 	b.plan = Plan{
 		Environment: d.cfg.Environment, Service: service, Running: s.Running, Desired: s.Desired,
 		Strategy: s.Strategy, BakeMinutes: s.BakeMinutes, StepPercent: s.StepPercent, StepMinutes: s.StepMinutes, Alarms: s.Alarms,
-		Insist: opts.Force, Timeout: d.timeout(s, opts), Contract: c,
+		Insist: opts.Force, Timeout: d.timeout(s, opts), Contract: c, IfBusy: opts.IfBusy, Named: opts.Named,
 	}
 	if b.current, err = d.cfg.ECS.TaskDefinition(ctx, s.TaskDefinition); err != nil && !isNotFound(err) {
 		return nil, err
@@ -137,7 +143,16 @@ func (d *Deployer) begin(ctx context.Context, service string, opts Options) (*be
 	if b.deployments, err = d.cfg.ECS.Deployments(ctx, c.Cluster, c.ECSService, 10); err != nil {
 		return nil, err
 	}
+	b.plan.Seen = newest(b.deployments).ARN
 	return b, nil
+}
+
+// newest returns the newest of deployments; the zero one when there is none.
+func newest(deployments []Deployment) Deployment {
+	if len(deployments) == 0 {
+		return Deployment{}
+	}
+	return deployments[0]
 }
 
 func (d *Deployer) timeout(s Service, opts Options) time.Duration {

@@ -9,9 +9,14 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/contract"
 )
 
-// ErrNotFound is what the errors of these interfaces wrap when the thing
-// asked for does not exist.
-var ErrNotFound = errors.New("not found")
+// What the errors of these interfaces wrap.
+var (
+	// ErrNotFound: the thing asked for does not exist.
+	ErrNotFound = errors.New("not found")
+	// ErrUncertain: no answer came, or one that the callee failed at it; the call
+	// may have taken effect all the same.
+	ErrUncertain = errors.New("it may have taken effect")
+)
 
 // ECS is what rollouts need of Amazon ECS. Reads return the newest state that
 // the service has; methods are safe for concurrent use.
@@ -25,6 +30,8 @@ type ECS interface {
 	TaskDefinitions(ctx context.Context, family string, limit int) ([]string, error)
 	// Register registers a revision from the input of RegisterTaskDefinition.
 	Register(ctx context.Context, definition json.RawMessage) (TaskDefinition, error)
+	// Deregister makes a revision INACTIVE.
+	Deregister(ctx context.Context, taskDefinition string) error
 	// Update points the service at a revision and returns it as it is then.
 	Update(ctx context.Context, u Update) (Service, error)
 	// Deployments lists a service's deployments, newest first.
@@ -44,6 +51,14 @@ type Images interface {
 	// Platforms returns the platforms ("linux/arm64") of an image given by
 	// repository name and digest; ErrNotFound when the registry lacks it.
 	Platforms(ctx context.Context, repository, digest string) ([]string, error)
+}
+
+// Releases finds what was built before. The error for what is not there names
+// what is.
+type Releases interface {
+	// Find returns the release of a service that ref means: its version, its
+	// digest, or the beginning of a version or commit.
+	Find(ctx context.Context, service, ref string) (Release, error)
 }
 
 // Evidence examines what is promised of an image beyond its being there: its
@@ -105,6 +120,7 @@ type Service struct {
 	Running        int
 	Pending        int
 	TaskDefinition string // ARN of the revision it aims at
+	Current        string // ARN of its newest service deployment, where ECS tells
 	Strategy       string // ROLLING, BLUE_GREEN, CANARY, LINEAR
 	BakeMinutes    int
 	StepPercent    float64          // of a canary, or of each step of a linear deployment; else 0
@@ -150,6 +166,7 @@ type TaskDefinition struct {
 	Containers   []ContainerDefinition
 	Tags         map[string]string
 	RegisteredAt time.Time
+	RegisteredBy string // ARN of who registered it; empty when not told
 }
 
 // ContainerDefinition is the part of a container's definition that rollouts
@@ -235,6 +252,7 @@ type Task struct {
 	ARN            string
 	ID             string
 	TaskDefinition string
+	StartedBy      string // as given to Run; ECS fills in its own for a service's
 	Status         string // PROVISIONING ... RUNNING ... STOPPED
 	Health         string // HEALTHY, UNHEALTHY, UNKNOWN
 	StopCode       string

@@ -49,6 +49,7 @@ type Config struct {
 	Logs      Logs
 	Alarms    Alarms // nil: alarms are neither verified nor explained
 	Evidence  []Evidence
+	Releases  Releases // nil: a rollback goes to revisions that ECS has, alone
 
 	Clock  clockwork.Clock         // nil takes the real one
 	Jitter func() float64          // in [0,1); nil takes a random one

@@ -118,28 +118,42 @@ func (w *watch) look(ctx context.Context) (ours *Deployment, later *Deployment, 
 	if err != nil {
 		return nil, nil, err
 	}
-	for i := range deployments {
-		dep := &deployments[i]
+	ours = w.find(deployments)
+	if ours == nil && w.arn != "" { // not listed yet, or no longer
+		dep, err := w.d.cfg.ECS.Deployment(ctx, w.arn)
 		switch {
-		case w.arn != "" && dep.ARN == w.arn:
-			ours = dep
-		case w.arn == "" && ours == nil && !w.known[dep.ARN] && dep.TaskDefinition == w.plan.To.TaskDefinition:
-			ours = dep
+		case err == nil:
+			ours = &dep
+		case !isNotFound(err) || !w.since.IsZero():
+			return nil, nil, err
 		}
 	}
-	if ours != nil && w.arn == "" {
+	if ours != nil && w.since.IsZero() {
 		w.arn, w.since = ours.ARN, ours.CreatedAt
 	}
 	later = w.takenOver(ours, deployments)
-	if ours == nil && w.arn != "" { // pushed out of the list by later ones
-		dep, err := w.d.cfg.ECS.Deployment(ctx, w.arn)
-		if err != nil {
-			return nil, nil, err
-		}
-		ours = &dep
-	}
 	w.tell(ctx, service, ours)
 	return ours, later, nil
+}
+
+// find returns our deployment: the one whose ARN is known, else the first of
+// our revision that was not there before.
+func (w *watch) find(deployments []Deployment) (ours *Deployment) {
+	for i := range deployments { // newest first
+		dep := &deployments[i]
+		switch {
+		case w.arn != "" && dep.ARN == w.arn && w.since.IsZero() && dep.TaskDefinition != w.plan.To.TaskDefinition:
+			w.arn = "" // what ECS called the current one was not ours
+			return w.find(deployments)
+		case w.arn != "" && dep.ARN == w.arn:
+			return dep
+		case w.arn == "" && !w.known[dep.ARN] && dep.TaskDefinition == w.plan.To.TaskDefinition:
+			if ours = dep; w.known == nil {
+				return dep // who resumes means the newest
+			}
+		}
+	}
+	return ours
 }
 
 // takenOver returns the newest deployment that came after ours, or, when ours
@@ -148,9 +162,9 @@ func (w *watch) takenOver(ours *Deployment, deployments []Deployment) *Deploymen
 	for i := range deployments { // newest first
 		dep := &deployments[i]
 		switch {
-		case ours != nil && dep.ARN == ours.ARN:
+		case ours != nil && dep.ARN == ours.ARN, w.known[dep.ARN]:
 			return nil
-		case ours != nil, !w.known[dep.ARN] && w.known != nil, w.arn != "":
+		case ours != nil, w.known != nil, w.arn != "":
 			return dep
 		}
 	}

@@ -31,7 +31,7 @@ func serviceOf(in types.Service) rollout.Service {
 	s := rollout.Service{
 		ARN: str(in.ServiceArn), Name: str(in.ServiceName), Status: str(in.Status),
 		Desired: count(in.DesiredCount), Running: count(in.RunningCount), Pending: count(in.PendingCount),
-		TaskDefinition: str(in.TaskDefinition), Strategy: string(types.DeploymentStrategyRolling),
+		TaskDefinition: str(in.TaskDefinition), Current: str(in.CurrentServiceDeployment), Strategy: string(types.DeploymentStrategyRolling),
 	}
 	if d := in.DeploymentConfiguration; d != nil {
 		if d.Strategy != "" {
@@ -80,7 +80,7 @@ func definitionOf(in types.TaskDefinition, tags []types.Tag) rollout.TaskDefinit
 	td := rollout.TaskDefinition{
 		ARN: str(in.TaskDefinitionArn), Family: str(in.Family), Revision: count(in.Revision),
 		Active: in.Status == types.TaskDefinitionStatusActive, CPU: str(in.Cpu), Memory: str(in.Memory),
-		Platform: rollout.PlatformOf("", ""), Tags: map[string]string{}, RegisteredAt: when(in.RegisteredAt),
+		Platform: rollout.PlatformOf("", ""), Tags: map[string]string{}, RegisteredAt: when(in.RegisteredAt), RegisteredBy: str(in.RegisteredBy),
 	}
 	if p := in.RuntimePlatform; p != nil {
 		td.Platform = rollout.PlatformOf(string(p.OperatingSystemFamily), string(p.CpuArchitecture))
@@ -130,6 +130,12 @@ func (c *Client) Register(ctx context.Context, definition json.RawMessage) (roll
 		return rollout.TaskDefinition{}, c.wrap("register task definition "+str(in.Family), err)
 	}
 	return definitionOf(deref(out.TaskDefinition), out.Tags), nil
+}
+
+// Deregister implements [rollout.ECS].
+func (c *Client) Deregister(ctx context.Context, taskDefinition string) error {
+	_, err := c.ecs.DeregisterTaskDefinition(ctx, &ecs.DeregisterTaskDefinitionInput{TaskDefinition: aws.String(taskDefinition)})
+	return c.wrap("deregister task definition "+lastPart(taskDefinition), err)
 }
 
 // Update implements [rollout.ECS].
@@ -196,7 +202,7 @@ func (c *Client) Task(ctx context.Context, cluster, arn string) (rollout.Task, e
 func taskOf(in types.Task) rollout.Task {
 	arn := str(in.TaskArn)
 	t := rollout.Task{
-		ARN: arn, ID: lastPart(arn), TaskDefinition: str(in.TaskDefinitionArn), Status: str(in.LastStatus),
+		ARN: arn, ID: lastPart(arn), TaskDefinition: str(in.TaskDefinitionArn), StartedBy: str(in.StartedBy), Status: str(in.LastStatus),
 		Health: string(in.HealthStatus), StopCode: string(in.StopCode), StoppedReason: str(in.StoppedReason),
 		CreatedAt: when(in.CreatedAt), StoppedAt: when(in.StoppedAt),
 	}

@@ -32,9 +32,18 @@ func (e *Error) Error() string {
 // Unwrap returns the SDK's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is reports that the error is rollout.ErrNotFound when AWS says so.
+// Is reports that the error is rollout.ErrNotFound when AWS says so, and
+// rollout.ErrUncertain when AWS says nothing, or that the fault is its own.
 func (e *Error) Is(target error) bool {
-	return target == rollout.ErrNotFound && missing(e.Code, e.why)
+	switch target {
+	case rollout.ErrNotFound:
+		return missing(e.Code, e.why)
+	case rollout.ErrUncertain:
+		var api smithy.APIError
+		return !errors.As(e.Err, &api) || api.ErrorFault() == smithy.FaultServer || e.Code == "ServerException"
+	default:
+		return false
+	}
 }
 
 // Next returns the command to type next, or "".
