@@ -63,10 +63,10 @@ func Attach(ctx context.Context, to Image, a Attestation, by Signer) error {
 	if err != nil {
 		return err
 	}
-	if attached(list, text, by) {
+	if attached(list, statement.MediaType, text, by.ID()) {
 		return nil
 	}
-	subject, err := to.Repository.Subject(ctx, to.Digest)
+	subject, _, err := to.Repository.Manifest(ctx, to.Digest)
 	if err != nil {
 		return err
 	}
@@ -104,12 +104,12 @@ func sign(ctx context.Context, predicateType string, text []byte, by Signer) (re
 	}}, nil
 }
 
-// attached tells whether the list has the statement, signed by the key, as far
-// as annotations can tell.
-func attached(list []referrer.Listed, text []byte, by Signer) bool {
+// attached tells whether the list has an artifact made of a text, signed by the
+// key of the id, as far as annotations can tell.
+func attached(list []referrer.Listed, artifactType string, text []byte, id string) bool {
 	want := digest.FromBytes(text).String()
 	for _, l := range list {
-		if l.Type == statement.MediaType && l.Annotations[annotationStatement] == want && l.Annotations[annotationKey] == by.ID() {
+		if l.Type == artifactType && l.Annotations[annotationStatement] == want && l.Annotations[annotationKey] == id {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/slipway-dev/slipway/platform/kit/attest"
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/image"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
@@ -30,6 +31,8 @@ type Config struct {
 	Environment    manifest.Environment
 	// Registry takes the image; nil builds only.
 	Registry Registry
+	// Attest signs what is pushed; nil pushes without a signature.
+	Attest *attest.Store
 	// Platforms overrides those of the environment.
 	Platforms image.Platforms
 	// Assembled hears of the finished image before it is pushed, and must not
@@ -67,8 +70,14 @@ func Build(ctx context.Context, cfg Config, service string, emit *event.Emitter)
 		}
 		told := &progress{step: step}
 		build.Progress = told
-		made, _, err = release.Build(ctx, release.Config{Image: build, Root: cfg.Root})
-		return fmt.Sprintf("%s  %s", made.Version, told.summary()), err
+		sign := &signing{store: cfg.Attest, repository: Repository(service)}
+		if cfg.Registry == nil {
+			sign.store = nil
+		}
+		if made, err = sign.build(ctx, release.Config{Image: build, Root: cfg.Root}); err != nil {
+			return made.Version, err
+		}
+		return fmt.Sprintf("%s  %s%s", made.Version, told.summary(), sign.summary()), nil
 	})
 	return made, err
 }

@@ -33,9 +33,9 @@ type Key struct {
 func New(ctx context.Context, pair signature.SignerVerifier, source string) (*Key, error) {
 	public, err := pair.PublicKey(options.WithContext(ctx))
 	if err != nil {
-		return nil, &Error{What: "read public key of " + source, Err: err, Do: "see that the key exists and may be used: " + source}
+		return nil, explain("read public key of "+source, err, "see that the key exists and may be used: "+source)
 	}
-	local, err := signature.LoadVerifier(public, crypto.SHA256)
+	local, err := signature.LoadDefaultVerifier(public)
 	if err != nil {
 		return nil, fmt.Errorf("use public key of %s: %w", source, err)
 	}
@@ -67,7 +67,10 @@ func (k *Key) PublicPEM() ([]byte, error) {
 func (k *Key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	signed, err := k.pair.SignMessage(bytes.NewReader(message), options.WithContext(ctx))
 	if err != nil {
-		return nil, &Error{What: "sign with " + k.source, Err: err, Do: "see that the key may be used to sign: " + k.source}
+		return nil, explain("sign with "+k.source, err, "see that the key may be used to sign: "+k.source)
+	}
+	if err := k.Verify(message, signed); err != nil {
+		return nil, &Error{What: "sign with " + k.source, Err: err, Do: "use a key for ECDSA on P-256 (in KMS: ECC_NIST_P256, SIGN_VERIFY)"}
 	}
 	return signed, nil
 }
@@ -81,6 +84,17 @@ func (k *Key) Verify(message, signed []byte) error {
 		return fmt.Errorf("%w: %w", ErrSignature, err)
 	}
 	return nil
+}
+
+// explain adds what to do, unless the error says so itself.
+func explain(what string, err error, do string) error {
+	if hint, ok := errors.AsType[interface {
+		error
+		Next() string
+	}](err); ok && hint.Next() != "" {
+		do = hint.Next()
+	}
+	return &Error{What: what, Err: err, Do: do}
 }
 
 // Error is a failure that somebody can act upon.

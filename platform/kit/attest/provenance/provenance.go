@@ -20,10 +20,12 @@ import (
 const BuildType = "https://github.com/slipway-dev/slipway/platform/kit/image/v1"
 
 // The builders. The embedded cluster's releases are built by whoever sits at
-// the machine; a pipeline's in AWS CodeBuild.
+// the machine; a pipeline's in AWS CodeBuild. Of a release that was signed
+// later nobody knows any more.
 const (
 	BuilderLocal     = "https://github.com/slipway-dev/slipway/builder/local"
 	BuilderCodeBuild = "https://github.com/slipway-dev/slipway/builder/codebuild"
+	BuilderUnknown   = "https://github.com/slipway-dev/slipway/builder/unknown"
 )
 
 // Release is what provenance is written of.

@@ -126,20 +126,30 @@ func (r *Repository) Attach(ctx context.Context, to Subject, artifacts ...Artifa
 	return digests, r.explain("attach artifact", group.Wait())
 }
 
-// Subject looks up a manifest or index by digest, as something to attach to.
-func (r *Repository) Subject(ctx context.Context, d string) (Subject, error) {
+// Manifest returns a manifest or index by digest, and it as something to
+// attach to.
+func (r *Repository) Manifest(ctx context.Context, d string) (Subject, []byte, error) {
 	header := http.Header{"Accept": {mediaTypeIndex, mediaTypeManifest}}
 	got, err := r.send(ctx, http.MethodGet, r.url("manifests/"+d), header, nil, http.StatusOK)
 	if errors.Is(err, ErrNotFound) {
-		return Subject{}, fmt.Errorf("find image %s@%s: %w", r, d, ErrNotFound)
+		return Subject{}, nil, fmt.Errorf("find image %s@%s: %w", r, d, ErrNotFound)
 	}
 	if err != nil {
-		return Subject{}, r.explain("read image "+d, err)
+		return Subject{}, nil, r.explain("read image "+d, err)
 	}
 	if is := digest.FromBytes(got.body).String(); is != d {
-		return Subject{}, fmt.Errorf("read image: the registry's content for %s has digest %s", d, is)
+		return Subject{}, nil, fmt.Errorf("read image: the registry's content for %s has digest %s", d, is)
 	}
-	return Subject{MediaType: got.header.Get("Content-Type"), Digest: d, Size: int64(len(got.body))}, nil
+	return Subject{MediaType: got.header.Get("Content-Type"), Digest: d, Size: int64(len(got.body))}, got.body, nil
+}
+
+// Delete deletes an artifact.
+func (r *Repository) Delete(ctx context.Context, artifact string) error {
+	_, err := r.send(ctx, http.MethodDelete, r.url("manifests/"+artifact), nil, nil, http.StatusAccepted)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return r.explain("delete artifact "+artifact, err)
 }
 
 // Listed is an entry of the referrers list.

@@ -100,7 +100,7 @@ func (r *Repository) url(path string) string {
 const (
 	attempts  = 4
 	firstWait = 100 * time.Millisecond // before the second attempt; doubled after each
-	maxAnswer = 64 << 20               // bytes that are read of one answer
+	maxAnswer = 256 << 20              // bytes that are read of one answer
 )
 
 // ErrNotFound is returned for what the repository does not have.
@@ -161,6 +161,12 @@ func once(ctx context.Context, client *http.Client, method, target string, heade
 		return answer{}, false, fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 	}
 	return answer{header: resp.Header, body: body}, false, nil
+}
+
+// Blob reads a blob by its digest.
+func (r *Repository) Blob(ctx context.Context, d string) ([]byte, error) {
+	content, err := r.fetch(ctx, "blobs", d, nil)
+	return content, r.explain("read blob "+d, err)
 }
 
 // fetch reads content by its digest and makes sure that it has it.

@@ -41,6 +41,7 @@ type Statement struct {
 	Digest        string // of the image, sha256:...
 	PredicateType string
 	Predicate     json.RawMessage
+	Text          []byte // the statement as it was signed; set by Open
 }
 
 type subject struct {
@@ -139,7 +140,7 @@ func Open(text []byte, digest string, by Verifier) (Statement, error) {
 	}
 	for _, s := range d.Subject {
 		if is := algorithm + ":" + s.Digest[algorithm]; is == digest {
-			return Statement{Name: s.Name, Digest: is, PredicateType: d.PredicateType, Predicate: d.Predicate}, nil
+			return Statement{Name: s.Name, Digest: is, PredicateType: d.PredicateType, Predicate: d.Predicate, Text: envelope.GetPayload()}, nil
 		}
 	}
 	return Statement{}, &SubjectError{Want: digest, Have: firstDigest(d.Subject)}
