@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/process"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
@@ -28,6 +28,7 @@ import (
 type Cluster struct {
 	root, state, cache string
 	env                manifest.Environment
+	runtime            string
 }
 
 // New returns the cluster of the checkout at root.
@@ -43,7 +44,7 @@ func New(root string, env manifest.Environment) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{root: root, state: state, cache: cache, env: env}, nil
+	return &Cluster{root: root, state: state, cache: cache, env: env, runtime: chosen(state)}, nil
 }
 
 // StateDir is where the cluster keeps what outlives it, CacheDir what can be
@@ -89,6 +90,12 @@ func (c *Cluster) Start(ctx context.Context, emit *event.Emitter) (info daemon.I
 		defer release()
 		step.Progress("compile", 0, 0, "")
 		program, build, err := c.compile(ctx)
+		if err == nil && c.runtime == localcluster.RuntimeDocker {
+			err = c.compileFerry(ctx)
+		}
+		if err == nil {
+			err = c.remember()
+		}
 		if err != nil {
 			return "", err
 		}
@@ -96,11 +103,11 @@ func (c *Cluster) Start(ctx context.Context, emit *event.Emitter) (info daemon.I
 		switch {
 		case err != nil:
 			return "", err
-		case ok && running.Build == build && c.listensWhereWanted(running):
+		case ok && running.Build == build && c.isAsWanted(running):
 			info = running
 			return "runs already", nil
 		case ok:
-			step.Progress("replace the running one, which is of other code or ports", 0, 0, "")
+			step.Progress("replace the running one, which is of other code, ports or runtime", 0, 0, "")
 			if err := c.stop(ctx, running.PID); err != nil {
 				return "", err
 			}
@@ -199,8 +206,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// listensWhereWanted reports whether a running cluster has the configured ports.
-func (c *Cluster) listensWhereWanted(info daemon.Info) bool {
+// isAsWanted reports whether a running cluster has the configured ports and
+// runtime.
+func (c *Cluster) isAsWanted(info daemon.Info) bool {
 	for _, p := range []struct {
 		port int
 		addr string
@@ -209,7 +217,7 @@ func (c *Cluster) listensWhereWanted(info daemon.Info) bool {
 			return false
 		}
 	}
-	return c.env.Ports.Mesh == info.MeshPort
+	return c.env.Ports.Mesh == info.MeshPort && c.runtime == info.Runtime
 }
 
 func (c *Cluster) arguments(build string) []string {
@@ -220,6 +228,7 @@ func (c *Cluster) arguments(build string) []string {
 		"-endpoint-port", strconv.Itoa(c.env.Ports.AWS),
 		"-postgres-port", strconv.Itoa(c.env.Ports.Postgres),
 		"-mesh-port", strconv.Itoa(c.env.Ports.Mesh),
+		"-runtime", c.runtime, "-ferry", c.program(ferryProgram),
 		"-tracing-ratio", strconv.FormatFloat(c.env.Tracing.Ratio, 'g', -1, 64),
 	}
 }
@@ -227,21 +236,29 @@ func (c *Cluster) arguments(build string) []string {
 // compile builds the cluster's program, which takes half a second when nothing
 // changed. It is the same module and cache that the command itself came from.
 func (c *Cluster) compile(ctx context.Context) (program, build string, err error) {
-	program = filepath.Join(c.cache, "bin", filepath.Base(c.state), "slipway-cluster")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./platform/kit/cmd/slipway-cluster")
-	cmd.Dir = c.root
+	program = c.program(clusterProgram)
+	if err := c.build(ctx, clusterProgram); err != nil {
+		return "", "", err
+	}
+	build, err = daemon.BuildID(program)
+	return program, build, err
+}
+
+// build compiles one of the kit's programs.
+func (c *Cluster) build(ctx context.Context, name string, environ ...string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", c.program(name), "./platform/kit/cmd/"+name)
+	cmd.Dir, cmd.Env = c.root, append(os.Environ(), environ...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if ctx.Err() != nil {
-			return "", "", ctx.Err()
+			return ctx.Err()
 		}
 		fault := &daemon.Fault{What: "compile the cluster", Why: strings.TrimSpace(string(out)), Hint: "go tool mage doctor"}
 		if strings.Contains(fault.Why, syscall.ENOSPC.Error()) {
 			fault.Hint = "make room   # df -h " + c.cache + " " + os.TempDir()
 		}
-		return "", "", fault
+		return fault
 	}
-	build, err = daemon.BuildID(program)
-	return program, build, err
+	return nil
 }
 
 const (
@@ -317,10 +334,7 @@ func (c *Cluster) sweep(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer release()
-	n, err := process.Sweep(ctx, filepath.Join(c.state, "tasks"))
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
+	n, err := sweepTasks(ctx, filepath.Join(c.state, "tasks"))
 	return n > 0, errors.Join(err, postgres.Sweep(ctx, filepath.Join(c.state, "postgres")))
 }
 

@@ -23,12 +23,9 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/parameters"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/registry"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/process"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/rootfs"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/secrets"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/site"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/task"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/wire"
 )
 
@@ -39,7 +36,7 @@ type parts struct {
 	logs      *logs.Store
 	traces    *tracing
 	gateway   *gateway.Gateway
-	runtime   *process.Runtime
+	runtime   taskRuntime
 	scheduler *scheduler.Scheduler
 	alarms    *alarms.Store
 	issuer    *issuer.Issuer
@@ -96,12 +93,12 @@ func (c *cluster) startDatabase(ctx context.Context) (*postgres.Server, error) {
 }
 
 // assemble makes all parts and joins them; nothing serves yet.
-func (c *cluster) assemble(database *postgres.Server) (*parts, error) {
+func (c *cluster) assemble(ctx context.Context, database *postgres.Server) (*parts, error) {
 	p := &parts{database: database, info: daemon.Info{
 		PID: pid(), Build: c.cfg.Build, Checkout: c.cfg.Checkout,
 		Gateway:  "http://" + c.gateway.Addr().String(),
 		Endpoint: "http://" + c.endpoint.Addr().String(),
-		Postgres: database.Addr(), MeshPort: c.cfg.MeshPort, Token: rand.Text(),
+		Postgres: database.Addr(), MeshPort: c.cfg.MeshPort, Runtime: c.runtimeName(), Token: rand.Text(),
 	}}
 	var err error
 	p.logs, err = logs.Open(logs.Config{
@@ -117,7 +114,7 @@ func (c *cluster) assemble(database *postgres.Server) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.joinScheduler(p, stores); err != nil {
+	if err := c.joinScheduler(ctx, p, stores); err != nil {
 		return nil, err
 	}
 	if err := c.joinServices(p, stores); err != nil {
@@ -162,7 +159,7 @@ func (c *cluster) openStores() (*stores, error) {
 }
 
 // joinScheduler makes gateway, runtime and scheduler, which call one another.
-func (c *cluster) joinScheduler(p *parts, s *stores) (err error) {
+func (c *cluster) joinScheduler(ctx context.Context, p *parts, s *stores) (err error) {
 	p.gateway, err = gateway.New(gateway.Config{
 		Clock: c.clock, Logger: c.cfg.Logger, Store: bucket{c.state, gatewayBucket},
 		Tracing:        gateway.Tracing{Ratio: c.cfg.TracingRatio, Record: p.traces.gateway.Record},
@@ -171,23 +168,7 @@ func (c *cluster) joinScheduler(p *parts, s *stores) (err error) {
 	if err != nil {
 		return err
 	}
-	images, err := rootfs.New(rootfs.Config{
-		Dir: c.dir(imagesFolder), Clock: c.clock,
-		Auth: login{s.ecr},
-	})
-	if err != nil {
-		return err
-	}
-	p.runtime, err = process.New(process.Config{
-		Dir: c.dir(tasksFolder), Images: images, Logs: p.logs, Clock: c.clock, Logger: c.cfg.Logger,
-		Secrets: secrets.NewResolver(s.secrets, s.parameters),
-		Report:  func(r task.Report) { p.scheduler.Report(r) },
-		Environment: map[string]string{
-			"AWS_ENDPOINT_URL": p.info.Endpoint, "AWS_REGION": c.cfg.Region,
-			"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
-		},
-	})
-	if err != nil {
+	if p.runtime, err = c.openRuntime(ctx, p, s); err != nil {
 		return err
 	}
 	if p.alarms, err = c.openAlarms(p.gateway); err != nil {

@@ -1,11 +1,8 @@
 package localcluster
 
 import (
-	"strings"
-
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/issuer"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/mesh"
-	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/process"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/secrets"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
 )
@@ -28,20 +25,9 @@ func (c *cluster) joinServices(p *parts, s *stores) (err error) {
 	}
 	p.mesh, err = mesh.New(mesh.Config{
 		Forward: p.gateway.Forward, Store: bucket{c.state, meshBucket}, Base: c.cfg.MeshPort,
-		Processes: func() []mesh.Process { return callers(p.runtime) }, Clock: c.clock, Logger: c.cfg.Logger,
+		Processes: p.runtime.processes, Carried: p.runtime.carried, Clock: c.clock, Logger: c.cfg.Logger,
 	})
 	return err
-}
-
-// callers are the tasks' processes as the mesh sees them.
-func callers(runtime *process.Runtime) []mesh.Process {
-	running := runtime.Processes()
-	out := make([]mesh.Process, 0, len(running))
-	for _, p := range running {
-		_, name, _ := strings.Cut(p.Group, ":")
-		out = append(out, mesh.Process{PID: p.PID, Family: p.Family, Service: name})
-	}
-	return out
 }
 
 // bucket is a part of the cluster's state.

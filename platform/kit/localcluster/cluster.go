@@ -19,6 +19,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/docker"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/state"
 )
 
@@ -40,6 +41,10 @@ type Config struct {
 	// TracingRatio is the share of requests of which the gateway reports a span,
 	// 0 to 1.
 	TracingRatio float64
+	// Runtime says what runs tasks: RuntimeProcess, which is the default, or
+	// RuntimeDocker, which needs Ferry, the path of cmd/slipway-ferry built for
+	// Linux and linked statically.
+	Runtime, Ferry string
 	// Build identifies the program, for Info.
 	Build string
 	// Reporter hears of progress until the cluster is ready.
@@ -53,6 +58,8 @@ func (c *Config) validate() error {
 		return errors.New("cluster config: StateDir and CacheDir are needed")
 	case len(c.Account) != 12 || c.Region == "":
 		return errors.New("cluster config: Account of 12 digits and Region are needed")
+	case c.Runtime != "" && c.Runtime != RuntimeProcess && c.Runtime != RuntimeDocker:
+		return fmt.Errorf("cluster config: runtime %q is neither %s nor %s", c.Runtime, RuntimeProcess, RuntimeDocker)
 	case c.Logger == nil || c.Reporter == nil:
 		return errors.New("cluster config: Logger and Reporter are needed")
 	}
@@ -104,6 +111,7 @@ type cluster struct {
 	clock    clockwork.Clock
 	gateway  net.Listener
 	endpoint net.Listener
+	engine   *docker.Engine // of the Docker runtime
 }
 
 func (c *cluster) run(ctx context.Context) (err error) {
@@ -115,11 +123,14 @@ func (c *cluster) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { _ = c.endpoint.Close() }() // likewise
+	if err := c.findEngine(ctx); err != nil {
+		return err
+	}
 	database, err := c.startDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	parts, err := c.assemble(database)
+	parts, err := c.assemble(ctx, database)
 	if err != nil {
 		return errors.Join(err, database.Stop(context.WithoutCancel(ctx)))
 	}

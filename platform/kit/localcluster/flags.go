@@ -15,5 +15,7 @@ func (c *Config) Flags(set *flag.FlagSet) {
 	set.IntVar(&c.PostgresPort, "postgres-port", 54510, "port of PostgreSQL")
 	set.Float64Var(&c.TracingRatio, "tracing-ratio", 1, "share of requests that the gateway traces, 0 to 1")
 	set.IntVar(&c.MeshPort, "mesh-port", 0, "first port of the ways between services; 0 takes 30000")
+	set.StringVar(&c.Runtime, "runtime", RuntimeProcess, "what runs tasks: "+RuntimeProcess+" or "+RuntimeDocker)
+	set.StringVar(&c.Ferry, "ferry", "", "program that stands beside the tasks of the Docker runtime")
 	set.StringVar(&c.Build, "build", "", "identity of this program, for status")
 }

@@ -21,8 +21,8 @@ import (
 
 func hostPlatform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
-// Up starts the embedded cluster and rolls every service out on it. Example: mage up --json.
-func Up(ctx context.Context, json *bool) error {
+// Up starts the embedded cluster and rolls every service out on it; --runtime is process or docker, and is remembered. Example: mage up --runtime=docker.
+func Up(ctx context.Context, runtime *string, json *bool) error {
 	return run(ctx, 0, json, func(s *session) error {
 		began := time.Now()
 		env, err := s.work.Environment(manifest.Local)
@@ -32,6 +32,11 @@ func Up(ctx context.Context, json *bool) error {
 		cluster, err := local.New(s.root, env)
 		if err != nil {
 			return err
+		}
+		if runtime != nil {
+			if err := cluster.Choose(*runtime); err != nil {
+				return err
+			}
 		}
 		info, err := s.begin(cluster, env)
 		if err != nil {

@@ -31,6 +31,8 @@ type Info struct {
 	// MeshPort is the first port that a service may be given to reach another,
 	// as configured.
 	MeshPort int `json:"mesh_port"`
+	// Runtime is what runs tasks, "process" or "docker".
+	Runtime string `json:"runtime"`
 	// Token opens the endpoint's administration calls. It is a secret of this
 	// user, so the file has mode 0600.
 	Token string `json:"token"`

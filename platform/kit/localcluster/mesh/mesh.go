@@ -75,6 +75,9 @@ type Config struct {
 	Store Store
 	// Processes lists the tasks' processes. Nil lets everybody call.
 	Processes func() []Process
+	// Carried tells whose connection it is that is carried for a task from a
+	// network of its own, by the address that it comes from. Nil knows of none.
+	Carried func(from *net.TCPAddr) (Process, bool)
 	// Base is the first port to give out; 0 takes 30000.
 	Base   int
 	Clock  clockwork.Clock

@@ -30,9 +30,12 @@ func (i identity) name() string {
 type peers struct {
 	clock     clockwork.Clock
 	processes func() []Process
+	carried   func(*net.TCPAddr) (Process, bool)
 }
 
-func newPeers(cfg Config) *peers { return &peers{clock: cfg.Clock, processes: cfg.Processes} }
+func newPeers(cfg Config) *peers {
+	return &peers{clock: cfg.Clock, processes: cfg.Processes, carried: cfg.Carried}
+}
 
 // connection is one connection with what is known of its other end.
 type connection struct {
@@ -67,6 +70,12 @@ func (c *connection) peer() identity {
 		return c.who
 	}
 	c.looked = c.peers.clock.Now()
+	if c.peers.carried != nil {
+		if task, ok := c.peers.carried(c.remote); ok {
+			c.who, c.settled = identity{known: true, process: &task}, true
+			return c.who
+		}
+	}
 	c.who = identify(c.remote, c.local, c.peers.processes())
 	c.settled = !c.who.known || c.who.process != nil
 	return c.who
