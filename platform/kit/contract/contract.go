@@ -42,6 +42,9 @@ type Contract struct {
 	Migration    *Migration    `json:"migration"`     // nil when there is nothing to migrate
 	Network      *Network      `json:"network"`       // nil where tasks need no network configuration
 	TargetGroups []TargetGroup `json:"target_groups"`
+	// Endpoints are the AWS services that tasks can reach ("ecr.api", "logs");
+	// none are listed where tasks need no endpoint.
+	Endpoints []string `json:"endpoints,omitempty"`
 	// TaskDefinition is the input of RegisterTaskDefinition as the AWS CLI
 	// takes it (lowerCamel names), with Placeholder as the service's image.
 	TaskDefinition json.RawMessage `json:"task_definition"`

@@ -25,6 +25,7 @@ const (
 	TypeStepDone          Type = "step_done"
 	TypeStepFailed        Type = "step_failed"
 	TypePlan              Type = "plan"
+	TypeChecks            Type = "checks"
 	TypeDeploymentChanged Type = "deployment_changed"
 	TypeServiceMessage    Type = "service_message"
 	TypeStageEnded        Type = "stage_ended"
@@ -180,6 +181,9 @@ type Result struct {
 	Kind string `json:"kind"`           // "status", "urls", "digest", "plan"
 	Text string `json:"text"`           // complete lines for people
 	Data any    `json:"data,omitempty"` // the same for programs
+	// Replaces says that this takes the place of the result of that kind before:
+	// a screen that is watched.
+	Replaces bool `json:"replaces,omitempty"`
 }
 
 // Type returns [TypeStepStarted].
@@ -196,6 +200,9 @@ func (StepFailed) Type() Type { return TypeStepFailed }
 
 // Type returns [TypePlan].
 func (Plan) Type() Type { return TypePlan }
+
+// Type returns [TypeChecks].
+func (Checks) Type() Type { return TypeChecks }
 
 // Type returns [TypeDeploymentChanged].
 func (DeploymentChanged) Type() Type { return TypeDeploymentChanged }

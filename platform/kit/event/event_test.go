@@ -26,6 +26,7 @@ func payloads() []event.Payload {
 		event.StepDone{ID: "s1", Duration: event.Duration(time.Second), Detail: "d", Skipped: true},
 		event.StepFailed{ID: "s1", Duration: event.Duration(time.Second), Error: "e", Next: "n"},
 		event.Plan{Text: "t", Data: map[string]any{"a": "b"}},
+		event.Checks{Service: "s", Env: "e", Release: "v1", Failed: 1, Skipped: 1, Checks: []event.Check{{Group: "g", Name: "n", OK: true, Skipped: true, Detail: "d", Next: "n"}}, Duration: event.Duration(time.Second)},
 		event.DeploymentChanged{Deployment: "d", Revision: "f:1", Release: "v1", State: "IN_PROGRESS", Stage: "s", Weight: 10, Desired: 1, Running: 2, Pending: 3, Healthy: 4, Failed: 5, Reason: "r"},
 		event.ServiceMessage{ID: "i", At: at, Message: "m"},
 		event.StageEnded{Deployment: "d", Stage: event.Stage{Name: "s", Weight: 10, Duration: event.Duration(time.Second)}},
@@ -33,11 +34,11 @@ func payloads() []event.Payload {
 		event.LogLine{At: at, Task: "t", Message: "m", Wanted: true},
 		event.Notice{Level: event.Warning, Message: "m", Next: "n"},
 		event.Verdict{
-			Outcome: event.Failed, Service: "s", Env: "e", Release: "v1", Revision: "f:1", Deployment: "d", Summary: "s", Causes: []string{"c"}, Stages: []event.Stage{{Name: "s", Weight: 10, Duration: event.Duration(time.Second)}},
+			Outcome: event.Failed, Service: "s", Env: "e", Release: "v1", Revision: "f:1", Deployment: "d", Summary: "s", Why: "w", PutBack: "v0", Causes: []string{"c"}, Stages: []event.Stage{{Name: "s", Weight: 10, Duration: event.Duration(time.Second)}},
 			Log: []event.LogLine{{At: at, Message: "m"}}, LogTask: "t", Serving: []event.Serving{{Release: "v0", Revision: "f:0", Running: 1}},
 			Next: []string{"n"}, Duration: event.Duration(time.Second), AlreadyRan: true, URL: "u", FinishedAt: at,
 		},
-		event.Result{Kind: "k", Text: "t", Data: map[string]any{"a": "b"}},
+		event.Result{Kind: "k", Text: "t", Data: map[string]any{"a": "b"}, Replaces: true},
 	}
 }
 

@@ -101,6 +101,7 @@ func decodePayload(t Type, data []byte) (Payload, error) {
 		TypeStepDone:          payload[StepDone],
 		TypeStepFailed:        payload[StepFailed],
 		TypePlan:              payload[Plan],
+		TypeChecks:            payload[Checks],
 		TypeDeploymentChanged: payload[DeploymentChanged],
 		TypeServiceMessage:    payload[ServiceMessage],
 		TypeStageEnded:        payload[StageEnded],

@@ -52,12 +52,14 @@ type Verdict struct {
 	Release    string    `json:"release"`               // the release that was being rolled out
 	Revision   string    `json:"revision,omitempty"`    // family:revision of it
 	Deployment string    `json:"deployment,omitempty"`  // service deployment id; empty when none was begun
-	Summary    string    `json:"summary"`               // one sentence: what happened and why
-	Causes     []string  `json:"causes,omitempty"`      // what ECS and the tasks said, most telling first
+	Summary    string    `json:"summary"`               // one sentence: what happened
+	Why        string    `json:"why,omitempty"`         // one sentence: why, from what ECS keeps of the deployment
+	Causes     []string  `json:"causes,omitempty"`      // what ECS and the tasks said besides, most telling first
 	Stages     []Stage   `json:"stages,omitempty"`      // of a deployment that moves traffic, in order
 	Log        []LogLine `json:"log,omitempty"`         // last lines of a task that failed
 	LogTask    string    `json:"log_task,omitempty"`    // the task whose lines these are
-	Serving    []Serving `json:"serving"`               // what answers requests now
+	PutBack    string    `json:"put_back,omitempty"`    // the release that ECS put back
+	Serving    []Serving `json:"serving"`               // what has running tasks now; null when that could not be read
 	Next       []string  `json:"next,omitempty"`        // commands to type next
 	Duration   Duration  `json:"duration"`              // from the start of the rollout
 	AlreadyRan bool      `json:"already_ran,omitempty"` // nothing had to be done
@@ -80,6 +82,9 @@ func (v Verdict) ExitCode() int { return v.Outcome.ExitCode() }
 func (v Verdict) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", v.Outcome.Words(), v.Summary)
+	if v.Why != "" {
+		fmt.Fprintf(&b, "  why: %s\n", indent(v.Why, "    "))
+	}
 	for _, cause := range v.Causes {
 		fmt.Fprintf(&b, "  - %s\n", indent(cause, "    "))
 	}
@@ -95,14 +100,18 @@ func (v Verdict) String() string {
 			fmt.Fprintf(&b, "    | %s\n", indent(line.Message, "    | "))
 		}
 	}
-	b.WriteString("  serving: " + servingText(v.Serving) + "\n")
+	b.WriteString("  serving: " + ServingText(v.Serving) + "\n")
 	for _, next := range v.Next {
 		fmt.Fprintf(&b, "next: %s\n", next)
 	}
 	return b.String()
 }
 
-func servingText(serving []Serving) string {
+// ServingText says what serves: "v1 (f:1, 2 tasks)". Nil is not known.
+func ServingText(serving []Serving) string {
+	if serving == nil {
+		return "not known (it could not be read)"
+	}
 	if len(serving) == 0 {
 		return "nothing (no task is running)"
 	}

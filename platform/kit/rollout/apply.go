@@ -59,11 +59,7 @@ func (a *application) run(ctx context.Context) (Verdict, error) {
 		return a.watch(ctx, a.plan.Seen, nil, nil)
 	case ActDeploy:
 	}
-	err := a.emit.Run("verify", func(*event.Step) (string, error) {
-		checks, err := a.d.Verify(ctx, a.plan)
-		return fmt.Sprintf("%d checks passed", len(checks)), err
-	})
-	if err != nil {
+	if err := a.verify(ctx); err != nil {
 		return Verdict{}, err
 	}
 	if err := a.register(ctx); err != nil {

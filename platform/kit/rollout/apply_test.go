@@ -49,6 +49,8 @@ func tell(events []event.Event) string {
 	for _, e := range events {
 		switch p := e.Data.(type) {
 		case event.Plan, event.Verdict:
+		case event.Checks:
+			fmt.Fprintf(&b, "checks %s\n", p.Summary())
 		default:
 			line, _ := json.Marshal(p)
 			fmt.Fprintf(&b, "%s %s\n", p.Type(), line)

@@ -45,7 +45,7 @@ func putBack(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 	d.Breaker, d.State = "TRIGGERED", rollout.StateRollbackInProgress
 	d.RollbackReason = "Service deployment rolled back because the circuit breaker threshold was exceeded."
 	if age >= 3*time.Second {
-		d.State, d.FinishedAt = rollout.StateRollbackSuccessful, f.clock.Now()
+		d.State, d.PutBack, d.FinishedAt = rollout.StateRollbackSuccessful, d.before, f.clock.Now()
 		f.service.TaskDefinition = d.before
 		f.serve(d.before, 2)
 	}

@@ -14,6 +14,7 @@ import (
 // logLines is how many last lines of a failed task a verdict shows.
 const logLines = 20
 
+// verdict says how our deployment ended; ours is nil when ECS never listed it.
 func (w *watch) verdict(ctx context.Context, outcome event.Outcome, ours *Deployment) Verdict {
 	now := w.d.cfg.Clock.Now()
 	v := Verdict{
@@ -22,6 +23,7 @@ func (w *watch) verdict(ctx context.Context, outcome event.Outcome, ours *Deploy
 	}
 	if ours != nil {
 		v.Deployment = ours.ID
+		v.Why = Why(*ours, outcome, "")
 	}
 	v.Serving = w.d.serving(ctx, w.plan.Contract, w.releases)
 	v.Stages = w.stages.past
@@ -35,18 +37,66 @@ func (w *watch) completed(ctx context.Context, ours *Deployment) Verdict {
 		v.Summary = fmt.Sprintf("%s in %s was rolled back to release %s in %s", v.Service, v.Env, v.Release, v.Duration)
 	}
 	v.Next = []string{w.d.command("status", "")}
+	if !w.serves(ctx, &v, func(event.Serving) bool { return true }) {
+		v.Summary = fmt.Sprintf("ECS counts release %s of %s as rolled out to %s, but no task is running", v.Release, v.Service, v.Env)
+		w.explain(ctx, &v, ours)
+		v.Next = []string{w.d.command("rollback", v.Service), w.d.command("logs", v.Service)}
+	}
 	return v
 }
 
 func (w *watch) rolledBack(ctx context.Context, ours *Deployment) Verdict {
 	v := w.verdict(ctx, event.RolledBack, ours)
-	v.Summary = fmt.Sprintf("release %s of %s failed in %s%s and ECS put the release before it back", v.Release, v.Service, v.Env, w.stages.reached())
+	before := "the release before it"
+	switch {
+	case ours.PutBack != "":
+		v.PutBack = w.releases.of(ctx, ours.PutBack)
+		before = "release " + v.PutBack
+		if v.PutBack == v.Release {
+			before = "revision " + revisionName(ours.PutBack) + " of it"
+		}
+	case w.plan.From.Release != "":
+		before = "the release before it (" + w.plan.From.Release + ")"
+	}
+	failed := "failed"
+	if ours.Breaker != breakerTriggered && len(ours.Alarms) == 0 {
+		failed = "was not kept" // by request, say
+	}
+	v.Summary = fmt.Sprintf("release %s of %s %s in %s%s and ECS put %s back", v.Release, v.Service, failed, v.Env, w.stages.reached(), before)
 	w.explain(ctx, &v, ours)
 	v.Next = []string{w.d.command("logs", v.Service)}
 	if strings.Contains(ours.RollbackReason, "listener rule") {
 		v.Next = append([]string{w.d.shell()}, v.Next...)
 	}
+	if !w.serves(ctx, &v, func(s event.Serving) bool { return s.Revision != v.Revision }) {
+		v.Summary = fmt.Sprintf("release %s of %s %s in %s%s; ECS says that it put %s back, but no task of that is running",
+			v.Release, v.Service, failed, v.Env, w.stages.reached(), before)
+		v.Next = []string{w.d.command("status", ""), w.d.command("rollback", v.Service), w.d.command("logs", v.Service)}
+	}
 	return v
+}
+
+// serves looks whether something serves as a good end promises, for a while, as
+// ECS' count of tasks follows its verdict. If not, the verdict is a failure.
+func (w *watch) serves(ctx context.Context, v *Verdict, promised func(event.Serving) bool) bool {
+	began := w.d.cfg.Clock.Now()
+	for n := 0; ; n++ {
+		if v.Serving == nil || slices.ContainsFunc(v.Serving, promised) {
+			return true // or not known, which the verdict says
+		}
+		s, err := w.d.cfg.ECS.Service(ctx, w.plan.Contract.Cluster, w.plan.Contract.ECSService)
+		if err != nil || s.Desired == 0 {
+			return true // nothing is meant to serve
+		}
+		if w.d.cfg.Clock.Since(began) > settleFor {
+			v.Outcome = event.Failed
+			return false
+		}
+		if w.d.wait(ctx, n) != nil {
+			return true
+		}
+		v.Serving = w.d.serving(ctx, w.plan.Contract, w.releases)
+	}
 }
 
 func (w *watch) failed(ctx context.Context, ours *Deployment) Verdict {
@@ -55,12 +105,12 @@ func (w *watch) failed(ctx context.Context, ours *Deployment) Verdict {
 	// What the shell was made with is no release that could serve.
 	first := w.plan.From.Release == "" || strings.Contains(ours.Reason, "No rollback candidate")
 	switch {
+	case ours.State == StateStopped && ours.Breaker != breakerTriggered && len(ours.Alarms) == 0:
+		v.Summary = fmt.Sprintf("the rollout of release %s of %s to %s was stopped from outside and nothing was put back", v.Release, v.Service, v.Env)
 	case first:
 		v.Summary = fmt.Sprintf("release %s of %s failed in %s, where no release was completely rolled out before that could be put back", v.Release, v.Service, v.Env)
 	case ours.State == StateRollbackFailed:
 		v.Summary = fmt.Sprintf("release %s of %s failed in %s, and so did putting the release before it back", v.Release, v.Service, v.Env)
-	case ours.State == StateStopped && ours.Breaker != "TRIGGERED" && ours.Failures == 0:
-		v.Summary = fmt.Sprintf("the rollout of release %s of %s to %s was stopped from outside", v.Release, v.Service, v.Env)
 	}
 	w.explain(ctx, &v, ours)
 	v.Next = []string{w.d.command("logs", v.Service)}
@@ -73,20 +123,30 @@ func (w *watch) failed(ctx context.Context, ours *Deployment) Verdict {
 func (w *watch) superseded(ctx context.Context, ours, later *Deployment) Verdict {
 	v := w.verdict(ctx, event.Superseded, ours)
 	release := w.releases.of(ctx, later.TaskDefinition)
+	v.Why = Why(*later, event.Superseded, release)
 	v.Summary = fmt.Sprintf("the rollout of release %s of %s to %s was overtaken by one of release %s (%s, %s)",
 		v.Release, v.Service, v.Env, release, revisionName(later.TaskDefinition), later.ID)
-	v.Next = []string{w.d.command("status", "")}
+	v.Next = []string{w.d.command("watch", v.Service), w.d.command("status", "")}
 	return v
 }
 
+// timedOut is the verdict on what was still going. Ours is nil when the last
+// look failed, or ECS never listed our deployment.
 func (w *watch) timedOut(ctx context.Context, ours *Deployment) Verdict {
 	v := w.verdict(ctx, event.TimedOut, ours)
-	v.Summary = fmt.Sprintf("release %s of %s was not rolled out to %s within %s; the rollout goes on by itself",
-		v.Release, v.Service, v.Env, event.Duration(w.plan.Timeout))
-	if ours != nil {
+	v.Why = "it did not end within " + event.Duration(w.plan.Timeout).String()
+	v.Summary = fmt.Sprintf("release %s of %s was not rolled out to %s within %s; ", v.Release, v.Service, v.Env, event.Duration(w.plan.Timeout))
+	switch {
+	case ours != nil:
+		v.Summary += "the rollout goes on by itself"
 		w.explain(ctx, &v, ours)
 		v.Causes = append(v.Causes, fmt.Sprintf("%s is %s: %d of %d tasks running, %d pending",
 			ours.ID, ours.State, ours.Running, ours.Requested, ours.Pending))
+	case w.last.Deployment != "":
+		v.Deployment = w.last.Deployment
+		v.Summary += fmt.Sprintf("%s was %s when ECS last answered, at %s", w.last.Deployment, w.last.State, w.seen.UTC().Format("15:04:05Z"))
+	default:
+		v.Summary += "ECS has not listed its deployment yet"
 	}
 	v.Next = w.resume()
 	return v
@@ -111,24 +171,22 @@ func (w *watch) resume() []string {
 	return next
 }
 
-// explain adds why a deployment failed: how its tasks ended, which check
-// failed, what ECS says, and the last lines of the task that failed last.
+// explain adds what ECS and the tasks say besides: how tasks ended, which check
+// failed, and the last lines of a task that failed.
 func (w *watch) explain(ctx context.Context, v *Verdict, ours *Deployment) {
 	stopped := w.stopped(ctx)
+	guilty, some := guiltyOf(stopped)
 	v.Causes = append(v.Causes, w.alarmCauses(ctx, ours.Alarms)...)
-	if guilty, all := guiltyOf(stopped); all || len(v.Causes) == 0 {
+	if some || len(v.Causes) == 0 {
 		v.Causes = append(v.Causes, stoppedCauses(guilty)...)
 	}
 	v.Causes = append(v.Causes, w.serviceCauses(ctx, len(v.Causes) > 0)...)
-	if ours.Breaker == "TRIGGERED" {
-		v.Causes = append(v.Causes, fmt.Sprintf("the circuit breaker triggered after %d failures (threshold %d)", ours.Failures, ours.Threshold))
-	}
 	for _, reason := range []string{ours.RollbackReason, ours.Reason} {
-		if reason != "" && !contains(v.Causes, reason) {
+		if reason != "" && reason != v.Why && !contains(v.Causes, reason) {
 			v.Causes = append(v.Causes, reason)
 		}
 	}
-	for _, task := range stopped {
+	for _, task := range append(slices.Clone(guilty), stopped...) { // the guilty know more
 		if v.Log, v.LogTask = w.d.lastLines(ctx, w.plan, task); len(v.Log) > 0 {
 			return
 		}
@@ -250,7 +308,7 @@ func exitMeaning(code int) string {
 // checks matches the service events that name a failing check, telling those
 // that explain a failure at all.
 var (
-	checks  = regexp.MustCompile(`(?i)unhealthy|health check|unable to modify`)
+	checks  = regexp.MustCompile(`(?i)unhealthy|health check|unable to modify|capacity`)
 	telling = regexp.MustCompile(`(?i)unhealthy|health check|unable to|failed`)
 )
 
@@ -313,18 +371,21 @@ func (d *Deployer) lastLines(ctx context.Context, p Plan, task Task) ([]event.Lo
 }
 
 // serving returns the releases that have running tasks, the service's aim
-// first; nil when it cannot be read.
+// first; nil when it cannot be read, which is not the same as none.
 func (d *Deployer) serving(ctx context.Context, c contract.Contract, r *releases) []event.Serving {
 	s, err := d.cfg.ECS.Service(ctx, c.Cluster, c.ECSService)
 	if err != nil {
 		return nil
 	}
-	var list []event.Serving
+	return servingOf(ctx, s, r)
+}
+
+func servingOf(ctx context.Context, s Service, r *releases) []event.Serving {
+	list := []event.Serving{}
 	for _, part := range s.Parts {
-		if part.Running == 0 {
-			continue
+		if part.Running > 0 {
+			list = append(list, event.Serving{Release: r.of(ctx, part.TaskDefinition), Revision: revisionName(part.TaskDefinition), Running: part.Running})
 		}
-		list = append(list, event.Serving{Release: r.of(ctx, part.TaskDefinition), Revision: revisionName(part.TaskDefinition), Running: part.Running})
 	}
 	return list
 }

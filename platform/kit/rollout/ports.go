@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/contract"
+	"github.com/slipway-dev/slipway/platform/kit/rollout/check"
 )
 
 // What the errors of these interfaces wrap.
@@ -130,6 +131,7 @@ type Service struct {
 	BreakerReverts bool             // and it rolls back
 	Parts          []Part           // ECS' own "deployments" list
 	Events         []ServiceMessage // newest first
+	Balancers      []check.Balancer
 }
 
 // Part is a revision of a service that has or should have tasks.
@@ -222,6 +224,7 @@ type Deployment struct {
 	Alarms         []string // that went off
 	Ignored        []string // alarms that were firing when it began, for which ECS ignores all
 	RollbackReason string
+	PutBack        string // ARN of the task definition that it was rolled back to
 	CreatedAt      time.Time
 	StartedAt      time.Time
 	FinishedAt     time.Time

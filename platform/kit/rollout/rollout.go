@@ -14,6 +14,7 @@ import (
 	"github.com/jonboulle/clockwork"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/rollout/check"
 )
 
 // Verdict is how a rollout ended; see [event.Verdict].
@@ -47,9 +48,15 @@ type Config struct {
 	Secrets   Secrets
 	Contracts Contracts
 	Logs      Logs
-	Alarms    Alarms // nil: alarms are neither verified nor explained
+	Alarms    Alarms       // nil: alarms are neither verified nor explained
+	Traffic   check.Reader // nil: target groups and rules are not verified
 	Evidence  []Evidence
-	Releases  Releases // nil: a rollback goes to revisions that ECS has, alone
+	// Scale returns the least and the greatest number of tasks of a service; nil
+	// when it is not known.
+	Scale func(service string) (least, greatest int, known bool)
+	// CheckTimeout bounds each check but evidence; 0 takes 15 seconds.
+	CheckTimeout time.Duration
+	Releases     Releases // nil: a rollback goes to revisions that ECS has, alone
 
 	Clock  clockwork.Clock         // nil takes the real one
 	Jitter func() float64          // in [0,1); nil takes a random one
@@ -74,6 +81,9 @@ func (c *Config) validate() error {
 	}
 	if c.Pace == nil {
 		c.Pace = c.pace
+	}
+	if c.CheckTimeout == 0 {
+		c.CheckTimeout = 15 * time.Second
 	}
 	return errors.Join(errs...)
 }
@@ -139,3 +149,54 @@ func (d *Deployer) shell() string {
 	}
 	return "terraform apply   # in the service root of " + d.cfg.Environment
 }
+
+// Error is a failure that a user can act upon: what failed, why, and the
+// command to type next.
+type Error struct {
+	What string
+	Err  error // why
+	Do   string
+	Code int // exit code; 0 means 1
+}
+
+// Error returns "what: why".
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.What
+	}
+	return e.What + ": " + e.Err.Error()
+}
+
+// Unwrap returns why.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Next returns the command to type next; that of the reason is preferred, as
+// it knows more.
+func (e *Error) Next() string {
+	if next := event.Next(e.Err); next != "" {
+		return next
+	}
+	return e.Do
+}
+
+// ExitCode returns the exit code of the command.
+func (e *Error) ExitCode() int {
+	if e.Code != 0 {
+		return e.Code
+	}
+	return 1
+}
+
+func fail(what string, err error, next string) error {
+	return &Error{What: what, Err: err, Do: next}
+}
+
+// orNext returns the command that err names, else fallback.
+func orNext(err error, fallback string) string {
+	if next := event.Next(err); next != "" {
+		return next
+	}
+	return fallback
+}
+
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

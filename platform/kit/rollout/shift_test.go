@@ -62,7 +62,7 @@ func alarmed(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 	d.State, d.Weight, d.Alarms = rollout.StateRollbackInProgress, 0, []string{errorsAlarm}
 	d.RollbackReason = "Service deployment rolled back because the alarm " + errorsAlarm + " was detected."
 	if age >= 3*time.Second {
-		d.State, d.FinishedAt = rollout.StateRollbackSuccessful, f.clock.Now()
+		d.State, d.PutBack, d.FinishedAt = rollout.StateRollbackSuccessful, d.before, f.clock.Now()
 		f.service.TaskDefinition = d.before
 		f.serve(d.before, 2)
 	}
@@ -79,7 +79,7 @@ func ruleGone(f *fakeAWS, d *fakeDeployment, age time.Duration) {
 	}
 	d.State, d.RollbackReason = rollout.StateRollbackInProgress, "Service deployment rolled back because the listener rule could not be modified."
 	if age >= 2*time.Second {
-		d.State, d.FinishedAt = rollout.StateRollbackSuccessful, f.clock.Now()
+		d.State, d.PutBack, d.FinishedAt = rollout.StateRollbackSuccessful, d.before, f.clock.Now()
 		f.service.TaskDefinition = d.before
 		f.serve(d.before, 2)
 	}

@@ -2,168 +2,140 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync"
+	"time"
+
+	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/rollout/check"
 )
 
-// Verify checks everything that the plan needs before anything is changed. It
-// returns all checks, and a *VerifyError that holds the failed ones.
+// The groups of checks, in the order in which they are told.
+const (
+	groupService  = "service"
+	groupImage    = "image"
+	groupEvidence = "supply chain"
+	groupSecrets  = "secrets"
+	groupNetwork  = "network"
+	groupTraffic  = "traffic"
+	groupAlarms   = "alarms"
+	groupDatabase = "database"
+)
+
+// evidenceTimeout bounds one piece of evidence: a scan reads the whole image.
+const evidenceTimeout = 3 * time.Minute
+
+// Check is one thing that was verified before anything was changed; see
+// [event.Check].
+type Check = event.Check
+
+// VerifyError holds the checks that failed.
+type VerifyError struct {
+	Service string
+	Env     string
+	Failed  []Check
+	All     event.Checks    // the failed ones among the others
+	Serving []event.Serving // what has running tasks; nil when that is not known
+}
+
+// Error tells every check as a tree, and what serves.
+func (e *VerifyError) Error() string {
+	return fmt.Sprintf("verify %s %s in %s: %s, nothing was changed\n%s  serving: %s",
+		e.Service, e.All.Release, e.Env, e.All.Summary(), e.All.Tree(), event.ServingText(e.Serving))
+}
+
+// Next returns the command of the first failed check.
+func (e *VerifyError) Next() string {
+	for _, c := range e.Failed {
+		if c.Next != "" {
+			return c.Next
+		}
+	}
+	return ""
+}
+
+// ExitCode returns 1.
+func (e *VerifyError) ExitCode() int { return 1 }
+
+// Verify checks everything that the plan needs before anything is changed, at
+// the same time as far as checks do not depend on one another. It returns all
+// checks by groups, and a *VerifyError that holds the failed ones.
 func (d *Deployer) Verify(ctx context.Context, p Plan) ([]Check, error) {
-	checks := []Check{d.checkService(ctx, p), d.checkImage(ctx, p)}
-	for _, e := range d.cfg.Evidence {
-		checks = append(checks, e.Examine(ctx, EvidenceQuery{
-			Environment: p.Environment, Service: p.Service, Repository: p.Contract.Repository,
-			Digest: p.To.Digest, Release: p.To.Release, Rollback: p.Rollback,
-		})...)
+	var checks [4][]Check
+	var every sync.WaitGroup
+	for i, part := range []func(context.Context, Plan) []Check{d.checkService, d.checkImage, d.checkDefinition, d.checkAlarms} {
+		every.Go(func() { checks[i] = part(ctx, p) })
 	}
-	checks = append(checks, d.checkSecrets(ctx, p)...)
-	checks = append(checks, d.checkAlarms(ctx, p)...)
+	every.Wait()
+	list := append(slices.Concat(checks[:]...), d.checkMigration(p)...)
+	slices.SortStableFunc(list, func(a, b Check) int { return rank(a.Group) - rank(b.Group) })
 	if err := ctx.Err(); err != nil {
-		return checks, err
+		return list, err
 	}
-	var failed []Check
-	for _, c := range checks {
-		if !c.OK && !c.Skipped {
-			failed = append(failed, c)
+	all := event.NewChecks(p.Service, p.Environment, p.To.Release, list)
+	if all.Failed == 0 {
+		return list, nil
+	}
+	failed := &VerifyError{Service: p.Service, Env: p.Environment, All: all}
+	for _, c := range list {
+		if c.Failed() {
+			failed.Failed = append(failed.Failed, c)
 		}
 	}
-	if len(failed) > 0 {
-		return checks, &VerifyError{Service: p.Service, Env: p.Environment, Failed: failed}
-	}
-	return checks, nil
+	failed.Serving = d.serving(ctx, p.Contract, newReleases(d.cfg.ECS, p.Contract.Container))
+	return list, failed
 }
 
-func (d *Deployer) checkService(ctx context.Context, p Plan) Check {
-	c := Check{Name: "service " + p.Contract.ECSService}
-	s, err := d.cfg.ECS.Service(ctx, p.Contract.Cluster, p.Contract.ECSService)
-	switch {
-	case err != nil:
-		c.Detail, c.Next = err.Error(), orNext(err, d.shell())
-	case s.Status != "ACTIVE":
-		c.Detail, c.Next = fmt.Sprintf("it is %s in cluster %s", s.Status, p.Contract.Cluster), d.shell()
-	default:
-		c.OK = true
-	}
-	return c
+func rank(group string) int {
+	return slices.Index([]string{groupService, groupImage, groupEvidence, groupSecrets, groupNetwork, groupTraffic, groupAlarms, groupDatabase}, group)
 }
 
-func (d *Deployer) checkImage(ctx context.Context, p Plan) Check {
-	c := Check{Name: "image of release " + p.To.Release}
-	build := "go tool mage build " + p.Service
-	if p.To.Digest == "" {
-		c.Detail, c.Next = fmt.Sprintf("%q is not given by digest", p.To.Image), build
-		return c
+// Examine verifies a release as [Deployer.Apply] would before it changes
+// anything; it changes nothing itself. What prevents a plan is a failed check.
+func (d *Deployer) Examine(ctx context.Context, service string, release Release, opts Options) (event.Checks, error) {
+	began := d.cfg.Clock.Now()
+	list, err := d.verifyAlone(ctx, service, release, opts)
+	if err != nil {
+		return event.Checks{}, err
 	}
-	have, err := d.cfg.Images.Platforms(ctx, p.Contract.Repository, p.To.Digest)
-	if isNotFound(err) {
-		c.Detail, c.Next = fmt.Sprintf("%s is not in repository %s", p.To.Digest, p.Contract.Repository), build
-		return c
+	all := event.NewChecks(service, d.cfg.Environment, release.Version, list)
+	all.Duration = event.Duration(d.cfg.Clock.Since(began))
+	return all, nil
+}
+
+func (d *Deployer) verifyAlone(ctx context.Context, service string, release Release, opts Options) ([]Check, error) {
+	plan, err := d.Plan(ctx, service, release, opts)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	if err != nil {
-		c.Detail, c.Next = err.Error(), orNext(err, build)
-		return c
-	}
-	need, err := d.platformNeeded(ctx, p)
-	if err != nil {
-		c.Detail, c.Next = err.Error(), orNext(err, d.shell())
-		return c
-	}
-	if !slices.Contains(have, need) {
-		c.Detail = fmt.Sprintf("tasks need %s and the image has %s", need, strings.Join(have, ", "))
-		c.Next = build + "   # with platforms including " + need
-		return c
-	}
-	c.OK = true
-	return c
-}
-
-func (d *Deployer) platformNeeded(ctx context.Context, p Plan) (string, error) {
-	if d.cfg.Platform != "" {
-		return d.cfg.Platform, nil
-	}
-	td, err := d.target(ctx, p)
-	return td.Platform, err
-}
-
-// target returns the definition that the plan leads to.
-func (d *Deployer) target(ctx context.Context, p Plan) (TaskDefinition, error) {
-	if p.To.TaskDefinition != "" {
-		return d.cfg.ECS.TaskDefinition(ctx, p.To.TaskDefinition)
-	}
-	return definitionOf(p.Definition)
-}
-
-func (d *Deployer) checkSecrets(ctx context.Context, p Plan) []Check {
-	td, err := d.target(ctx, p)
-	if err != nil {
-		return []Check{{Name: "revision " + p.To.Name, Detail: err.Error(), Next: orNext(err, d.shell())}}
-	}
-	var checks []Check
-	seen := map[string]bool{}
-	for _, container := range td.Containers {
-		for _, variable := range keysOf(container.Secrets, nil) {
-			valueFrom := container.Secrets[variable]
-			if seen[valueFrom] {
-				continue
-			}
-			seen[valueFrom] = true
-			c := Check{Name: "secret for " + variable, OK: true}
-			if err := d.cfg.Secrets.Check(ctx, valueFrom); err != nil {
-				c.OK, c.Detail, c.Next = false, err.Error(), orNext(err, d.secretCommand(valueFrom))
-			}
-			checks = append(checks, c)
+		list := []Check{{Group: groupService, Name: "plan", Detail: err.Error(), Next: orNext(err, d.shell())}}
+		for _, group := range []string{groupImage, groupEvidence, groupSecrets, groupNetwork, groupTraffic, groupAlarms} {
+			list = append(list, check.Skipped(group, "all checks", check.Because("plan")))
 		}
+		return list, nil
 	}
-	return checks
+	list, err := d.Verify(ctx, plan)
+	var refused *VerifyError
+	if err != nil && !errors.As(err, &refused) {
+		return nil, err
+	}
+	return list, nil
 }
 
-// secretCommand returns the command that shows what is the matter with a secret.
-func (d *Deployer) secretCommand(valueFrom string) string {
-	if d.cfg.Local {
-		return "go tool mage up"
-	}
-	return "aws secretsmanager describe-secret --secret-id " + valueFrom
-}
-
-// checkAlarms makes sure that the alarms can do their work: ECS ignores all of a
-// deployment's alarms when one of them is firing as it begins.
-// Source: "How CloudWatch alarms detect Amazon ECS deployment failures".
-func (d *Deployer) checkAlarms(ctx context.Context, p Plan) []Check {
-	if len(p.Alarms) == 0 || d.cfg.Alarms == nil {
-		return nil
-	}
-	list, err := d.cfg.Alarms.Alarms(ctx, p.Alarms)
-	if err != nil {
-		return []Check{{Name: "alarms", Detail: err.Error(), Next: orNext(err, d.shell())}}
-	}
-	found := map[string]Alarm{}
-	for _, a := range list {
-		found[a.Name] = a
-	}
-	var checks []Check
-	for _, name := range p.Alarms {
-		c := Check{Name: "alarm " + name}
-		switch a, ok := found[name]; {
-		case !ok:
-			c.Detail, c.Next = "it does not exist", d.shell()
-		case a.Firing && (p.Rollback || p.Insist):
-			c.Skipped, c.Detail = true, "it is firing, which stops neither a rollback nor --force: "+a.Reason
-		case a.Firing:
-			c.Detail = "it is firing, and ECS would ignore every alarm of the rollout (--force rolls out all the same): " + a.Reason
-			c.Next = d.alarmCommand(p.Service, name)
-		default:
-			c.OK = true
+// verify is the step of Apply that verifies.
+func (a *application) verify(ctx context.Context) error {
+	return a.emit.Run("verify", func(*event.Step) (string, error) {
+		began := a.d.cfg.Clock.Now()
+		list, err := a.d.Verify(ctx, a.plan)
+		if ctx.Err() != nil {
+			return "", err
 		}
-		checks = append(checks, c)
-	}
-	return checks
-}
-
-// alarmCommand returns the command that shows why an alarm is firing.
-func (d *Deployer) alarmCommand(service, alarm string) string {
-	if d.cfg.Local {
-		return d.command("logs", service)
-	}
-	return "aws cloudwatch describe-alarms --alarm-names " + alarm
+		all := event.NewChecks(a.plan.Service, a.plan.Environment, a.plan.To.Release, list)
+		all.Duration = event.Duration(a.d.cfg.Clock.Since(began))
+		a.emit.Emit(all)
+		return all.Summary(), err
+	})
 }

@@ -156,19 +156,19 @@ func (w *watch) find(deployments []Deployment) (ours *Deployment) {
 	return ours
 }
 
-// takenOver returns the newest deployment that came after ours, or, when ours
+// takenOver returns the first deployment that came after ours, or, when ours
 // cannot be seen, after the update.
-func (w *watch) takenOver(ours *Deployment, deployments []Deployment) *Deployment {
+func (w *watch) takenOver(ours *Deployment, deployments []Deployment) (next *Deployment) {
 	for i := range deployments { // newest first
 		dep := &deployments[i]
 		switch {
-		case ours != nil && dep.ARN == ours.ARN, w.known[dep.ARN]:
-			return nil
-		case ours != nil, w.known != nil, w.arn != "":
-			return dep
+		case ours != nil && dep.ARN == ours.ARN:
+			return next
+		case ours != nil, !w.known[dep.ARN] && w.known != nil, w.arn != "":
+			next = dep
 		}
 	}
-	return nil
+	return next
 }
 
 // judge decides whether our deployment is over, and how it ended.
@@ -181,28 +181,27 @@ func (w *watch) judge(ctx context.Context, ours, later *Deployment, waited time.
 		}
 		return Verdict{}, false
 	}
-	switch ours.State {
-	case StateSuccessful:
+	outcome, over := OutcomeOf(*ours, later)
+	switch {
+	case !over:
+		return Verdict{}, false
+	case outcome == event.Completed:
 		return w.completed(ctx, ours), true
-	case StateRollbackSuccessful:
+	case outcome == event.RolledBack:
 		return w.rolledBack(ctx, ours), true
-	case StateRollbackFailed:
-		return w.failed(ctx, ours), true
-	case StateStopped:
-		if later != nil {
-			return w.superseded(ctx, ours, later), true
-		}
+	case outcome == event.Superseded:
+		return w.superseded(ctx, ours, later), true
+	}
+	if ours.State == StateStopped && ours.Breaker != breakerTriggered {
 		// What stopped ours may be listed after we saw it stopped.
 		if w.stoppedAt == 0 {
 			w.stoppedAt = waited
 		}
-		if ours.Breaker != "TRIGGERED" && waited-w.stoppedAt <= settleFor {
+		if waited-w.stoppedAt <= settleFor {
 			return Verdict{}, false
 		}
-		return w.failed(ctx, ours), true
-	default:
-		return Verdict{}, false
 	}
+	return w.failed(ctx, ours), true
 }
 
 // tell emits what changed since the last look.

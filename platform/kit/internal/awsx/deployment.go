@@ -67,6 +67,9 @@ func (c *Client) describe(ctx context.Context, what string, arns []string) ([]ro
 			if d.TargetServiceRevision != nil {
 				revisions = append(revisions, str(d.TargetServiceRevision.Arn))
 			}
+			if d.Rollback != nil && d.Rollback.ServiceRevisionArn != nil {
+				revisions = append(revisions, *d.Rollback.ServiceRevisionArn)
+			}
 		}
 	}
 	definitions, err := c.definitionsOf(ctx, what, revisions)
@@ -135,7 +138,7 @@ func deploymentOf(in types.ServiceDeployment, definitions map[string]string) rol
 		}
 	}
 	if r := in.Rollback; r != nil {
-		d.RollbackReason = str(r.Reason)
+		d.RollbackReason, d.PutBack = str(r.Reason), definitions[str(r.ServiceRevisionArn)]
 	}
 	if d.FinishedAt.IsZero() {
 		d.FinishedAt = when(in.StoppedAt)

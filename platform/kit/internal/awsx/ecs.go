@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/wire"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
+	"github.com/slipway-dev/slipway/platform/kit/rollout/check"
 )
 
 // Service implements [rollout.ECS].
@@ -61,6 +62,13 @@ func serviceOf(in types.Service) rollout.Service {
 	}
 	for _, e := range in.Events {
 		s.Events = append(s.Events, rollout.ServiceMessage{ID: str(e.Id), At: when(e.CreatedAt), Message: str(e.Message)})
+	}
+	for _, b := range in.LoadBalancers {
+		entry := check.Balancer{Group: str(b.TargetGroupArn)}
+		if a := b.AdvancedConfiguration; a != nil {
+			entry.Alternate, entry.Rule, entry.TestRule = str(a.AlternateTargetGroupArn), str(a.ProductionListenerRule), str(a.TestListenerRule)
+		}
+		s.Balancers = append(s.Balancers, entry)
 	}
 	return s
 }
