@@ -25,7 +25,6 @@ var _ rollout.Evidence = Examiner{}
 // rollback too: an image that served before is not the one that serves again
 // when somebody has put another in its place.
 func (e Examiner) Examine(ctx context.Context, q rollout.EvidenceQuery) []rollout.Check {
-	mend := SignCommand(q.Environment, q.Service, q.Release)
 	c, err := e.Store.collect(ctx, q.Repository, q.Digest)
 	if err != nil {
 		next := "go tool mage doctor"
@@ -37,6 +36,12 @@ func (e Examiner) Examine(ctx context.Context, q rollout.EvidenceQuery) []rollou
 		}
 		return []rollout.Check{{Name: CheckSignature, Detail: err.Error(), Next: next}}
 	}
+	return c.checks(q)
+}
+
+// checks judges what was collected.
+func (c *collected) checks(q rollout.EvidenceQuery) []rollout.Check {
+	mend := SignCommand(q.Environment, q.Service, q.Release)
 	if c.release.Service != q.Service {
 		return []rollout.Check{{
 			Name: CheckSignature, Next: "go tool mage deploy " + q.Environment + " " + q.Service,

@@ -94,3 +94,30 @@ func (s *Store) Warm(ctx context.Context, repository string) error {
 	}
 	return r.Connect(ctx)
 }
+
+// Find is [Find] with the environment's key.
+func (s *Store) Find(ctx context.Context, repository, digest, predicateType string) ([]Verified, error) {
+	r, k, err := s.both(ctx, repository)
+	if err != nil {
+		return nil, err
+	}
+	return Find(ctx, Image{Repository: r, Digest: digest}, predicateType, k)
+}
+
+// Attach is [Attach] with the environment's key.
+func (s *Store) Attach(ctx context.Context, repository, digest string, a Attestation) error {
+	r, k, err := s.both(ctx, repository)
+	if err != nil {
+		return err
+	}
+	return Attach(ctx, Image{Repository: r, Digest: digest}, a, k)
+}
+
+func (s *Store) both(ctx context.Context, repository string) (*referrer.Repository, *key.Key, error) {
+	r, err := s.Repository(ctx, repository)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := s.Key(ctx)
+	return r, k, err
+}

@@ -38,3 +38,26 @@ func Find(ctx context.Context, cfg Config, service, ref string) (release.Release
 	}
 	return found, nil
 }
+
+// Newest returns the service's release that was pushed last.
+func Newest(ctx context.Context, cfg Config, service string) (release.Release, error) {
+	uri, err := cfg.Registry.RepositoryURI(ctx, Repository(service))
+	if err != nil {
+		return release.Release{}, err
+	}
+	store, err := release.NewStore(image.Config{Repository: uri, Credentials: cfg.Registry.Login})
+	if err != nil {
+		return release.Release{}, err
+	}
+	list, err := store.List(ctx, 1)
+	if err != nil {
+		return release.Release{}, err
+	}
+	if len(list) == 0 {
+		return release.Release{}, &image.Error{
+			Kind: image.KindNotFound, What: "find the newest release of " + service,
+			Why: "the repository has none", NextStep: "go tool mage deploy " + cfg.Environment.Name + " " + service, Err: image.ErrNotFound,
+		}
+	}
+	return list[0], nil
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/jonboulle/clockwork"
 	"github.com/magefile/mage/mg"
 
+	"github.com/slipway-dev/slipway/platform/kit/attest"
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/internal/awsx"
 	"github.com/slipway-dev/slipway/platform/kit/local"
@@ -200,6 +201,7 @@ type target struct {
 	env      manifest.Environment
 	aws      *awsx.Client
 	deployer *rollout.Deployer
+	attest   *attest.Store
 	build    ship.Config
 }
 
@@ -216,6 +218,11 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 	if env.IsLocal() {
 		cfg.Platform = hostPlatform()
 	}
+	signed, err := s.attestStore(env, client)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Evidence = append(cfg.Evidence, attest.Examiner{Store: signed})
 	deployer, err := rollout.New(cfg)
 	if err != nil {
 		return nil, err
@@ -224,8 +231,8 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{env: env, aws: client, deployer: deployer, build: ship.Config{
-		Root: s.root, CacheDir: cache, Environment: env, Registry: client,
+	return &target{env: env, aws: client, deployer: deployer, attest: signed, build: ship.Config{
+		Root: s.root, CacheDir: cache, Environment: env, Registry: client, Attest: signed,
 	}}, nil
 }
 
