@@ -21,7 +21,7 @@ type measured struct{ gateway *gateway.Gateway }
 func (m measured) Counters() map[string]alarms.Counters {
 	out := map[string]alarms.Counters{}
 	for arn, seen := range m.gateway.Metrics() {
-		c := alarms.Counters{Requests: seen.Requests, Errors5xx: seen.Target["5xx"], Seconds: seen.TotalSeconds}
+		c := alarms.Counters{Requests: seen.Requests, Errors5xx: seen.Target["5xx"], GRPCFailures: seen.GRPCFailures(), Seconds: seen.TotalSeconds}
 		for _, b := range seen.Latency {
 			c.Latency = append(c.Latency, alarms.Bucket{UpTo: b.UpTo, Count: b.Count})
 		}

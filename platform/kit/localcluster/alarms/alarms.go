@@ -32,9 +32,10 @@ const (
 
 // Counters is what a target group has seen so far. Numbers only grow.
 type Counters struct {
-	Requests  uint64
-	Errors5xx uint64 // answers of targets with 5xx
-	Latency   []Bucket
+	Requests     uint64
+	Errors5xx    uint64 // answers of targets with 5xx
+	GRPCFailures uint64 // answers of targets with a gRPC status that is the server's fault
+	Latency      []Bucket
 	// Seconds is the sum of all latencies.
 	Seconds float64
 }

@@ -214,7 +214,10 @@ func (s *Store) between(group string, from, to time.Time) Counters {
 		return last
 	}
 	a, b := at(from), at(to)
-	out := Counters{Requests: b.Requests - min(a.Requests, b.Requests), Errors5xx: b.Errors5xx - min(a.Errors5xx, b.Errors5xx), Seconds: b.Seconds - a.Seconds}
+	out := Counters{
+		Requests: b.Requests - min(a.Requests, b.Requests), Errors5xx: b.Errors5xx - min(a.Errors5xx, b.Errors5xx),
+		GRPCFailures: b.GRPCFailures - min(a.GRPCFailures, b.GRPCFailures), Seconds: b.Seconds - a.Seconds,
+	}
 	for i, bucket := range b.Latency {
 		if i < len(a.Latency) {
 			bucket.Count -= min(a.Latency[i].Count, bucket.Count)
@@ -224,6 +227,12 @@ func (s *Store) between(group string, from, to time.Time) Counters {
 	return out
 }
 
+// GRPCFailureCount counts the calls that ended with a status which is the
+// server's fault. AWS/ApplicationELB has no such metric, for a load balancer
+// takes a failed gRPC call, which has the HTTP status 200, for a good one. In
+// AWS the services' logs have it: see package provision.
+const GRPCFailureCount = "GRPCFailureCount"
+
 // stat is a statistic of a metric over what a group saw.
 func stat(q *types.MetricStat, c Counters) (float64, error) {
 	name, asked := aws.ToString(q.Metric.MetricName), aws.ToString(q.Stat)
@@ -232,6 +241,8 @@ func stat(q *types.MetricStat, c Counters) (float64, error) {
 		return float64(c.Requests), nil
 	case name == "HTTPCode_Target_5XX_Count" && asked == "Sum":
 		return float64(c.Errors5xx), nil
+	case name == GRPCFailureCount && asked == "Sum":
+		return float64(c.GRPCFailures), nil
 	case name == "TargetResponseTime" && asked == "Average":
 		return c.Seconds / float64(c.Requests), nil
 	case name == "TargetResponseTime" && strings.HasPrefix(asked, "p"):

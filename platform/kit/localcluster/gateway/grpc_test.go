@@ -104,11 +104,17 @@ func TestGRPC(t *testing.T) {
 	if status.Code(err) != codes.Aborted || status.Convert(err).Message() != "etag" {
 		t.Errorf("a target's status came through as %v", err)
 	}
+	if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Code: int32(codes.Internal)}}); status.Code(err) != codes.Internal {
+		t.Errorf("a target's failure came through as %v", err)
+	}
 	if code, _ := b.get("/"); code != 464 {
 		t.Errorf("HTTP/1.1 to a GRPC target group: %d", code)
 	}
 	duplex(ctx, t, client)
 	poll(t, func() bool { return b.Metrics()[groupARN].GRPC["10"] == 1 && b.Metrics()[groupARN].GRPC["0"] == 2 })
+	if m := b.Metrics()[groupARN]; m.GRPCFailures() != 1 || m.Target["5xx"] != 0 {
+		t.Errorf("%d failures, %d with an HTTP status of 5xx; an aborted call is none, an internal error is one", m.GRPCFailures(), m.Target["5xx"])
+	}
 }
 
 // duplex sends each message only after the answer to the one before.

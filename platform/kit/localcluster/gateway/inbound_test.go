@@ -33,6 +33,9 @@ func uploading(t *testing.T, size int, handler http.HandlerFunc) *upload {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { u.conn.Close() })
+	if err := u.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	fmt.Fprintf(u.conn, "POST /v1/products HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
 	return u
 }

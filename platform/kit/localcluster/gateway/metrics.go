@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc/codes"
 )
 
 // buckets are the upper bounds of the latency histogram. The last bucket of a
@@ -35,6 +37,18 @@ type Metrics struct {
 	TotalSeconds float64 `json:"total_seconds"`
 	// InFlight is the number of requests at work now.
 	InFlight int `json:"in_flight"`
+}
+
+// GRPCFailures counts the answers whose gRPC status is the server's fault, by
+// number: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and
+// DATA_LOSS. They are those that a REST caller sees as 500 and above. Source:
+// OpenTelemetry, Semantic conventions for gRPC, status of a server's span.
+func (m Metrics) GRPCFailures() uint64 {
+	var n uint64
+	for _, code := range []codes.Code{codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss} {
+		n += m.GRPC[strconv.Itoa(int(code))]
+	}
+	return n
 }
 
 // Bucket counts the requests that took at most UpTo and more than the bucket
