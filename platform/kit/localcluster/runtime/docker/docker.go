@@ -18,7 +18,6 @@ package docker
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -168,6 +167,3 @@ func drain(r io.ReadCloser) error {
 	_, err := io.Copy(io.Discard, r)
 	return errors.Join(err, r.Close())
 }
-
-// encodeLogin is the engine's form of a registry login.
-func encodeLogin(raw []byte) string { return base64.URLEncoding.EncodeToString(raw) }

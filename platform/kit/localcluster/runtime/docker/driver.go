@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/ferry"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/lifecycle"
@@ -52,40 +53,53 @@ type driver struct {
 	ferry   string // the id of its image
 	callers callers
 	inUse   func() map[string]bool
+	flight  singleflight.Group
 
 	mu     sync.Mutex
 	open   map[string]*place // by task id
-	pulled []string          // references, those used last at the end
+	images []image           // those used last at the end
 }
 
 // Pull has the engine fetch the image, and drops old ones.
 func (d *driver) Pull(ctx context.Context, ref string) (rootfs.Image, error) {
-	img, err := d.cfg.Engine.pull(ctx, ref, d.cfg.Login)
-	if err != nil {
-		return img, err
+	// The work is shared, so that it must not end with whoever came first.
+	shared := d.flight.DoChan(ref, func() (any, error) {
+		return d.cfg.Engine.fetch(context.WithoutCancel(ctx), ref, d.cfg.Login)
+	})
+	var res singleflight.Result
+	select {
+	case <-ctx.Done():
+		return rootfs.Image{}, fmt.Errorf("CannotPullContainerError: %w", ctx.Err())
+	case res = <-shared:
 	}
+	if res.Err != nil {
+		return rootfs.Image{}, res.Err
+	}
+	img, _ := res.Val.(image) // fetch returns nothing else
 	d.mu.Lock()
-	d.pulled = append(slices.DeleteFunc(d.pulled, func(s string) bool { return s == ref }), ref)
+	d.images = append(slices.DeleteFunc(d.images, func(i image) bool { return i.Digest == img.Digest }), img)
 	d.mu.Unlock()
-	return img, nil
+	return img.Image, nil
 }
 
 // prune removes images that no task uses, but for those that were used last.
 func (d *driver) prune(ctx context.Context) {
 	used := d.inUse()
 	d.mu.Lock()
-	var idle []string
-	for _, ref := range d.pulled {
-		if _, digest, _ := strings.Cut(ref, "@"); !used[digest] {
-			idle = append(idle, ref)
+	var idle []image
+	for _, img := range d.images {
+		if !used[img.Digest] {
+			idle = append(idle, img)
 		}
 	}
 	idle = idle[:max(0, len(idle)-keepImages)]
-	d.pulled = slices.DeleteFunc(d.pulled, func(s string) bool { return slices.Contains(idle, s) })
+	d.images = slices.DeleteFunc(d.images, func(img image) bool {
+		return slices.ContainsFunc(idle, func(i image) bool { return i.Digest == img.Digest })
+	})
 	d.mu.Unlock()
-	for _, ref := range idle {
-		if _, err := d.cfg.Engine.api.ImageRemove(ctx, ref, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
-			d.cfg.Logger.WarnContext(ctx, "image not removed", "image", ref, "error", err)
+	for _, img := range idle {
+		if _, err := d.cfg.Engine.api.ImageRemove(ctx, img.name, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
+			d.cfg.Logger.WarnContext(ctx, "image not removed", "image", img.name, "error", err)
 		}
 	}
 }
@@ -193,8 +207,14 @@ func (d *driver) Start(ctx context.Context, c *lifecycle.Container) (lifecycle.I
 	}
 	d.mu.Lock()
 	p := d.open[c.Task().Spec().ID]
+	at := slices.IndexFunc(d.images, func(i image) bool { return i.Digest == c.Image().Digest })
+	if at < 0 {
+		d.mu.Unlock()
+		return nil, errors.New("CannotCreateContainerError: its image is gone")
+	}
+	img := d.images[at]
 	d.mu.Unlock()
-	options, err := describe(c, d.cfg.Dir, p.container, d.cfg.Environment)
+	options, err := describe(c, d.cfg.Dir, img.id, p.container, d.cfg.Environment)
 	if err != nil {
 		return nil, err
 	}

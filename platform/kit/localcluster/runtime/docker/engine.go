@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
 )
 
 // hostVariable names the engine's socket, as for the docker command.
@@ -46,6 +47,8 @@ type Engine struct {
 	host string
 	// rootless engines map their root to this process's user.
 	rootless bool
+	// zstd engines can pull layers that are compressed so.
+	zstd bool
 	// Version is the engine's, such as 29.1.3.
 	Version string
 }
@@ -95,7 +98,7 @@ func (e *Engine) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.Version = res.Info.ServerVersion
+	e.Version, e.zstd = res.Info.ServerVersion, !versions.LessThan(e.api.ClientVersion(), zstdVersion)
 	if res.Info.OSType != "linux" {
 		return &EngineError{Why: "the engine runs containers of " + res.Info.OSType + ", not of Linux", Hint: "go tool mage up --runtime process"}
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +13,10 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/moby/moby/api/pkg/authconfig"
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
 
@@ -67,48 +69,77 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`).Replace(s) + `"`
 }
 
-// pull has the engine fetch an image. Its error is a stopped reason.
-func (e *Engine) pull(ctx context.Context, ref string, login func(context.Context) (string, string, error)) (rootfs.Image, error) {
-	if img, err := e.image(ctx, ref); err == nil && strings.Contains(ref, "@") {
-		return img, nil // the same digest is the same image
+// image is an image that the engine has.
+type image struct {
+	rootfs.Image
+
+	// id is what a container is made of, name what else the engine calls it.
+	id, name string
+}
+
+// fetch gives the engine an image of the registry. Its error is a stopped
+// reason.
+func (e *Engine) fetch(ctx context.Context, ref string, login func(context.Context) (string, string, error)) (image, error) {
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		return image{}, fmt.Errorf("CannotPullContainerError: invalid reference %q: %w", ref, err)
+	}
+	local := ref
+	if !e.zstd {
+		local = loadedName(parsed)
+	}
+	if _, byDigest := parsed.(name.Digest); byDigest { // the same digest is the same image
+		if img, err := e.find(ctx, local, parsed); err == nil {
+			return img, nil
+		}
 	}
 	user, password, err := login(ctx)
 	if err != nil {
-		return rootfs.Image{}, fmt.Errorf("CannotPullContainerError: log in to the registry: %w", err)
+		return image{}, fmt.Errorf("CannotPullContainerError: log in to the registry: %w", err)
 	}
-	auth, err := json.Marshal(registry.AuthConfig{Username: user, Password: password})
-	if err != nil {
-		return rootfs.Image{}, fmt.Errorf("CannotPullContainerError: %w", err)
-	}
-	progress, err := e.api.ImagePull(ctx, ref, client.ImagePullOptions{RegistryAuth: encodeLogin(auth)})
-	if err == nil {
-		err = errors.Join(progress.Wait(ctx), progress.Close())
+	if e.zstd {
+		err = e.pull(ctx, ref, user, password)
+	} else {
+		err = e.load(ctx, parsed, local, &authn.Basic{Username: user, Password: password})
 	}
 	if err != nil {
-		return rootfs.Image{}, fmt.Errorf("CannotPullContainerError: %s", reason(ref, err))
+		return image{}, fmt.Errorf("CannotPullContainerError: %s", reason(ref, err))
 	}
-	img, err := e.image(ctx, ref)
+	img, err := e.find(ctx, local, parsed)
 	if err != nil {
-		return rootfs.Image{}, fmt.Errorf("CannotPullContainerError: %s", reason(ref, err))
+		return image{}, fmt.Errorf("CannotPullContainerError: %s", reason(ref, err))
 	}
 	return img, nil
+}
+
+// pull has the engine fetch the image itself.
+func (e *Engine) pull(ctx context.Context, ref, user, password string) error {
+	auth, err := authconfig.Encode(registry.AuthConfig{Username: user, Password: password})
+	if err != nil {
+		return fmt.Errorf("encode login: %w", err)
+	}
+	progress, err := e.api.ImagePull(ctx, ref, client.ImagePullOptions{RegistryAuth: auth})
+	if err != nil {
+		return err
+	}
+	return errors.Join(progress.Wait(ctx), progress.Close())
 }
 
 // errPlatform marks an image for other machines.
 var errPlatform = errors.New("no matching manifest for linux/" + runtime.GOARCH)
 
-// image is an image that the engine has, with its own configuration.
-func (e *Engine) image(ctx context.Context, ref string) (rootfs.Image, error) {
-	got, err := e.api.ImageInspect(ctx, ref)
+// find is an image that the engine has under a name, with its own configuration.
+func (e *Engine) find(ctx context.Context, local string, ref name.Reference) (image, error) {
+	got, err := e.api.ImageInspect(ctx, local)
 	if err != nil {
-		return rootfs.Image{}, err
+		return image{}, err
 	}
 	if got.Os != "linux" || got.Architecture != runtime.GOARCH {
-		return rootfs.Image{}, fmt.Errorf("%w: it is for %s/%s", errPlatform, got.Os, got.Architecture)
+		return image{}, fmt.Errorf("%w: it is for %s/%s", errPlatform, got.Os, got.Architecture)
 	}
-	img := rootfs.Image{Digest: got.ID}
-	if _, digest, ok := strings.Cut(ref, "@"); ok {
-		img.Digest = digest
+	img := image{Image: rootfs.Image{Digest: got.ID}, id: got.ID, name: local}
+	if digest, ok := ref.(name.Digest); ok {
+		img.Digest = digest.DigestStr()
 	} else if len(got.RepoDigests) > 0 {
 		_, img.Digest, _ = strings.Cut(got.RepoDigests[0], "@")
 	}
@@ -124,11 +155,11 @@ func (e *Engine) image(ctx context.Context, ref string) (rootfs.Image, error) {
 func reason(ref string, err error) string {
 	text := err.Error()
 	switch {
-	case strings.Contains(text, "no matching manifest"), strings.Contains(text, "does not match the specified platform"):
+	case strings.Contains(text, "no matching manifest"), strings.Contains(text, "no child with platform"), strings.Contains(text, "does not match the specified platform"):
 		return fmt.Sprintf("image Manifest does not contain descriptor matching platform 'linux/%s' (%s)", runtime.GOARCH, ref)
-	case errdefs.IsNotFound(err), strings.Contains(text, "manifest unknown"), strings.Contains(text, "not found"):
+	case errdefs.IsNotFound(err), strings.Contains(text, "manifest unknown"), strings.Contains(text, "MANIFEST_UNKNOWN"), strings.Contains(text, "not found"):
 		return fmt.Sprintf("failed to resolve ref %s: not found", ref)
-	case strings.Contains(text, "no basic auth"), strings.Contains(text, "unauthorized"), strings.Contains(text, "denied"):
+	case strings.Contains(text, "no basic auth"), strings.Contains(strings.ToLower(text), "unauthorized"), strings.Contains(text, "denied"):
 		return fmt.Sprintf("pull image manifest: %s: authorization failed: no basic auth credentials", ref)
 	case lost(err):
 		return "the Docker engine does not answer: " + text

@@ -28,8 +28,6 @@ const (
 	unprivileged = "65532:65532"
 	// pidsLimit bounds the processes and threads of a container.
 	pidsLimit = 1024
-	// openFiles is Fargate's default limit of open files.
-	openFiles = 65535
 	// cpuUnits are a whole processor in ECS.
 	cpuUnits = 1024
 	mebibyte = 1 << 20
@@ -37,7 +35,7 @@ const (
 
 // describe is a container as the engine is asked for it, in the network
 // namespace of the ferry.
-func describe(c *lifecycle.Container, dir, ferry string, environment map[string]string) (client.ContainerCreateOptions, error) {
+func describe(c *lifecycle.Container, dir, image, ferry string, environment map[string]string) (client.ContainerCreateOptions, error) {
 	def := c.Definition()
 	mounts, err := volumes(c)
 	if err != nil {
@@ -48,7 +46,7 @@ func describe(c *lifecycle.Container, dir, ferry string, environment map[string]
 		vars.Set(name, environment[name])
 	}
 	config := &container.Config{
-		Image: aws.ToString(def.Image), User: user(def, c.Image().Config.User), Env: vars.List(),
+		Image: image, User: user(def, c.Image().Config.User), Env: vars.List(),
 		Labels: labels(dir, c.Task().Spec().ID, c.Name()),
 		// An image's own health check is not ECS's; the definition's is run by us.
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
@@ -116,13 +114,7 @@ func resources(spec task.Spec, def types.ContainerDefinition, over types.Contain
 	}
 	r.Memory = memory * mebibyte
 	r.MemorySwap = r.Memory // no swap beside it
-	files := &container.Ulimit{Name: "nofile", Soft: openFiles, Hard: openFiles}
-	r.Ulimits = []*container.Ulimit{files}
-	for _, u := range def.Ulimits {
-		if u.Name == types.UlimitNameNofile {
-			files.Soft, files.Hard = int64(u.SoftLimit), int64(u.HardLimit)
-			continue
-		}
+	for _, u := range def.Ulimits { // Fargate's own default may be above what the engine may give
 		r.Ulimits = append(r.Ulimits, &container.Ulimit{Name: string(u.Name), Soft: int64(u.SoftLimit), Hard: int64(u.HardLimit)})
 	}
 	return r
