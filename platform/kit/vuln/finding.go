@@ -42,9 +42,16 @@ type Finding struct {
 // sighting is one of govulncheck's findings.
 type sighting struct{ id, module, found, fixed, pkg, function string }
 
-// add merges a sighting into the finding it belongs to.
+// add merges a sighting into the finding it belongs to. Govulncheck first tells
+// which modules an entry is about; of a package it may then name a module that
+// only begins like it (a.b/c of a.b/c/d), so the package's path decides.
 func add(findings []Finding, s sighting) []Finding {
-	at := slices.IndexFunc(findings, func(f Finding) bool { return f.ID == s.id && f.Module == s.module })
+	at := -1
+	if s.pkg != "" {
+		at = owner(findings, s.id, s.pkg)
+	} else {
+		at = slices.IndexFunc(findings, func(f Finding) bool { return f.ID == s.id && f.Module == s.module })
+	}
 	if at < 0 {
 		findings = append(findings, Finding{ID: s.id, Module: s.module, Found: shown(s.module, s.found), Fixed: shown(s.module, s.fixed), Level: Required})
 		at = len(findings) - 1
@@ -63,6 +70,27 @@ func add(findings []Finding, s sighting) []Finding {
 		f.Level = level
 	}
 	return findings
+}
+
+// owner returns which finding of an entry a package belongs to: the one of the
+// longest module path that its path begins with, or else the only one.
+func owner(findings []Finding, id, pkg string) int {
+	best, length, only := -1, -1, -1
+	for i, f := range findings {
+		if f.ID != id {
+			continue
+		}
+		only = i
+		first, _, _ := strings.Cut(pkg, "/")
+		inside := pkg == f.Module || strings.HasPrefix(pkg, f.Module+"/") || f.Module == stdlib && !strings.Contains(first, ".")
+		if inside && len(f.Module) > length {
+			best, length = i, len(f.Module)
+		}
+	}
+	if best >= 0 {
+		return best
+	}
+	return only // a module that another one replaces
 }
 
 func insert(list []string, s string) []string {

@@ -132,7 +132,7 @@ func semverOf(goVersion string) (string, error) {
 		}
 	}
 	v := "v" + number
-	if !strings.HasPrefix(goVersion, "go") || !semver.IsValid(v) {
+	if !strings.HasPrefix(goVersion, "go") || strings.Contains(goVersion, "devel") || !semver.IsValid(v) {
 		return "", &toolchainError{version: goVersion}
 	}
 	return v, nil
