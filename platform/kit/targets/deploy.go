@@ -69,10 +69,15 @@ type deployOptions struct {
 // is built and those that it calls are rolled out.
 func (s *session) deploy(on *target, services []string, opts deployOptions) error {
 	var mu sync.Mutex
+	var reports attaching
+	defer reports.wait()
 	made := map[string]release.Release{}
 	work := fleet.Work{
 		Prepare: func(ctx context.Context, name string) error {
 			built, err := s.obtain(ctx, on, name, opts.release)
+			if err == nil && opts.release == "" {
+				reports.begin(s, on, name, built.Digest)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			made[name] = built

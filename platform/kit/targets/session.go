@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/render"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
 	"github.com/slipway-dev/slipway/platform/kit/ship"
+	"github.com/slipway-dev/slipway/platform/kit/vuln"
 )
 
 // all stands for every service on the command line.
@@ -202,6 +203,7 @@ type target struct {
 	aws      *awsx.Client
 	deployer *rollout.Deployer
 	attest   *attest.Store
+	gate     *vuln.Gate
 	build    ship.Config
 }
 
@@ -222,18 +224,20 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Evidence = append(cfg.Evidence, attest.Examiner{Store: signed})
-	deployer, err := rollout.New(cfg)
-	if err != nil {
-		return nil, err
-	}
 	cache, err := place.Cache()
 	if err != nil {
 		return nil, err
 	}
-	return &target{env: env, aws: client, deployer: deployer, attest: signed, build: ship.Config{
+	on := &target{env: env, aws: client, attest: signed, build: ship.Config{
 		Root: s.root, CacheDir: cache, Environment: env, Registry: client, Attest: signed,
-	}}, nil
+	}}
+	guards, err := s.guard(on)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Evidence = append([]rollout.Evidence{attest.Examiner{Store: signed}}, guards...)
+	on.deployer, err = rollout.New(cfg)
+	return on, err
 }
 
 // on connects to the named environment.
