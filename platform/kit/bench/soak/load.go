@@ -124,7 +124,9 @@ func (l *load) stop() Calls {
 
 // byHTTP reads url with a token.
 func byHTTP(url, token string) (call func(context.Context) error, end func()) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	// What a burst opened is closed soon after, so that the connections that the
+	// cluster has are those that the rate needs.
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second}}
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 		if err != nil {

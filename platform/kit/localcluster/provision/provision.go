@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -49,6 +50,8 @@ func New(work *manifest.Workspace, env manifest.Environment, info daemon.Info) *
 		BaseEndpoint: aws.String(info.Endpoint),
 		// The cluster takes any key id; it listens on loopback alone.
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
+		// One pool of connections for all clients, however many are made.
+		HTTPClient: &http.Client{},
 	}
 	return &Provisioner{
 		work: work, env: env, gateway: info.Gateway, endpoint: info.Endpoint, postgres: info.Postgres, admin: admin.NewClient(info),
