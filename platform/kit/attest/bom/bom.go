@@ -21,6 +21,7 @@ import (
 
 	cyclonedx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/google/uuid"
+	"golang.org/x/mod/modfile"
 )
 
 // MediaType is that of a bill on its own.
@@ -112,14 +113,15 @@ func (l *inventory) binary(root, service, version string, b Binary) error {
 	toolchain := strings.TrimPrefix(b.Info.GoVersion, "go")
 	l.add(module("std", toolchain, "", version), main.BOMRef)
 	for _, m := range b.Info.Deps {
-		path, v, sum := m.Path, m.Version, m.Sum
-		if r := m.Replace; r != nil && r.Version != "" { // by another module; a folder beside keeps its own name
-			path, v, sum = r.Path, r.Version, r.Sum
+		one := *m
+		switch r := m.Replace; {
+		case r == nil:
+		case modfile.IsDirectoryPath(r.Path): // a folder of the same checkout, and so of the same version
+			one = debug.Module{Path: m.Path}
+		default:
+			one = *r
 		}
-		if m.Replace != nil && m.Replace.Version == "" {
-			v = "" // of the same checkout, and so of the same version
-		}
-		l.add(module(path, v, sum, version), main.BOMRef)
+		l.add(module(one.Path, one.Version, one.Sum, version), main.BOMRef)
 	}
 	return nil
 }

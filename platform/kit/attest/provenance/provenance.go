@@ -13,6 +13,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"golang.org/x/mod/modfile"
 )
 
 // BuildType says what the parameters of a build mean; they are those of this
@@ -155,7 +157,7 @@ func dependencies(r Release) []resource {
 		std := "pkg:golang/std@" + strings.TrimPrefix(b.Info.GoVersion, "go")
 		seen[std] = resource{URI: std}
 		for _, m := range b.Info.Deps {
-			if m.Replace != nil && m.Replace.Version == "" {
+			if m.Replace != nil && modfile.IsDirectoryPath(m.Replace.Path) {
 				continue // a folder of the same source
 			}
 			m = cmp.Or(m.Replace, m)
