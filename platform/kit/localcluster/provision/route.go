@@ -51,10 +51,41 @@ func (p *Provisioner) rules(shells []shell) []gateway.Rule {
 			rules = append(rules, s.following(httpName+" "+route.Pattern, route.Pattern))
 		}
 	}
-	for i := range rules {
-		rules[i].Priority = i + 1
+	return withTests(rules, byName)
+}
+
+// TestHeader and TestValue mark a request as test traffic, which a deployment
+// sends to the new release before production traffic reaches it. Outside of a
+// deployment there is no difference.
+const (
+	TestHeader = "X-Slipway-Release"
+	TestValue  = "next"
+)
+
+// withTests gives every rule its twin for test traffic, right before it, and all
+// rules their priorities.
+func withTests(rules []gateway.Rule, byName map[string]shell) []gateway.Rule {
+	tests := map[string]string{} // of production rules
+	for _, s := range byName {
+		for _, e := range s.entries() {
+			tests[e.productionRuleARN] = e.testRuleARN
+		}
 	}
-	return rules
+	var out []gateway.Rule
+	for _, r := range rules {
+		twin := r
+		twin.Conditions = append(slices.Clone(r.Conditions), gateway.Condition{Field: gateway.HTTPHeader, Header: TestHeader, Values: []string{TestValue}})
+		if r.Follow != "" {
+			twin.ID, twin.Follow = r.ID+" "+TestValue, tests[r.Follow]
+		} else {
+			twin.ID = tests[r.ID]
+		}
+		out = append(out, twin, r)
+	}
+	for i := range out {
+		out[i].Priority = i + 1
+	}
+	return out
 }
 
 // mayJoin reports whether a route may be tried together with the first one of
@@ -94,6 +125,9 @@ func (s shell) following(name string, patterns ...string) gateway.Rule {
 		Follow:     s.ruleARN(httpName),
 	}
 }
+
+// testRuleARN is the test rule's.
+func (s shell) testRuleARN(port string) string { return s.ruleARN(port + "-" + TestValue) }
 
 // ruleARN is the production rule's, with ids that are the same at every run.
 func (s shell) ruleARN(port string) string {

@@ -54,7 +54,7 @@ func (s shell) settings() *ecs.CreateServiceInput {
 			ContainerPort: aws.Int32(int32(e.containerPort)), //nolint:gosec // a port
 			AdvancedConfiguration: &ecstypes.AdvancedConfiguration{
 				AlternateTargetGroupArn: aws.String(e.groups[1].ARN), ProductionListenerRule: aws.String(e.productionRuleARN),
-				RoleArn: aws.String(s.role("load-balancers")),
+				TestListenerRule: aws.String(e.testRuleARN), RoleArn: aws.String(s.role("load-balancers")),
 			},
 		})
 	}

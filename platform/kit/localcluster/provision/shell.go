@@ -100,6 +100,7 @@ type entry struct {
 	containerPort     int
 	groups            [2]gateway.TargetGroup
 	productionRuleARN string
+	testRuleARN       string
 }
 
 // entries returns one entry for REST and one for gRPC, as an Application Load
@@ -116,7 +117,7 @@ func (s shell) entries() []entry {
 }
 
 func (s shell) entry(port string, protocol gateway.Protocol, containerPort int, path, matcher string) entry {
-	e := entry{port: port, containerPort: containerPort, productionRuleARN: s.ruleARN(port)}
+	e := entry{port: port, containerPort: containerPort, productionRuleARN: s.ruleARN(port), testRuleARN: s.testRuleARN(port)}
 	for i, alternate := range []bool{false, true} {
 		e.groups[i] = gateway.TargetGroup{
 			ARN: s.targetGroupARN(port, alternate), Name: s.groupName(port, alternate), Protocol: protocol,

@@ -37,6 +37,11 @@ func routed(t *testing.T, p *Provisioner) {
 	}
 }
 
+// productionRules are the rules without their twins for test traffic.
+func productionRules(gw *gateway.Gateway) []gateway.Rule {
+	return slices.DeleteFunc(gw.Rules(), func(r gateway.Rule) bool { return len(r.Conditions) > 1 })
+}
+
 func weights(r gateway.Rule) []int {
 	var out []int
 	for _, w := range r.Forward {
@@ -94,7 +99,7 @@ func TestOldRulesAreTakenOver(t *testing.T) {
 	}
 	routed(t, &Provisioner{work: work, admin: client})
 	var ids []string
-	for _, r := range gw.Rules() {
+	for _, r := range productionRules(gw) {
 		ids = append(ids, r.ID)
 		if r.ID == orders.ruleARN(httpName) && !slices.Equal(weights(r), []int{100, 0}) {
 			t.Errorf("the production rule begins with the weights %v", weights(r))
@@ -129,6 +134,61 @@ func TestPagesFollow(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"orders-http": true, "orders-http-2": true}, served); diff != "" {
 		t.Errorf("served (-want +got):\n%s", diff)
 	}
+}
+
+// TestTestTrafficHasRulesOfItsOwn: a request with the header goes where the test
+// rule says, by whatever path it came; any other goes where it always went.
+func TestTestTrafficHasRulesOfItsOwn(t *testing.T) {
+	gw, client := administered(t)
+	work := workspace(t, map[string]string{"shop": "http: {routes: [\"/v1/*\", \"/v1/orders/old/*\"]}\n", "orders": two["orders"]})
+	routed(t, &Provisioner{work: work, admin: client})
+	for _, name := range []string{"shop", "orders"} {
+		s := shellOf(t, work, name)
+		for i, lb := range s.settings().LoadBalancers {
+			if got := *lb.AdvancedConfiguration.TestListenerRule; got != s.entries()[i].testRuleARN || got == *lb.AdvancedConfiguration.ProductionListenerRule {
+				t.Errorf("the service has the test rule %s", got)
+			}
+		}
+		share := map[string]float64{s.targetGroupARN(httpName, false): 0, s.targetGroupARN(httpName, true): 100}
+		if err := gw.Divide(s.testRuleARN(httpName), share); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ path, value, group string }{
+		{"/v1/products", "", "shop-http"},
+		{"/v1/products", "next", "shop-http-2"},
+		{"/v1/products", "last", "shop-http"},
+		{"/v1/orders/old/1", "next", "shop-http-2"},
+		{"/docs/shop", "next", "shop-http-2"},
+		{"/v1/orders/1", "next", "orders-http-2"},
+		{"/v1/orders/1", "", "orders-http"},
+	} {
+		before := gw.Metrics()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, tt.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.RequestURI = tt.path
+		if tt.value != "" {
+			req.Header.Set(TestHeader, tt.value)
+		}
+		gw.ServeHTTP(discard{}, req)
+		for arn, m := range gw.Metrics() {
+			got := strings.Split(arn, "/")[1]
+			if m.Requests > before[arn].Requests && got != tt.group {
+				t.Errorf("%s %q went to %s, want %s", tt.path, tt.value, got, tt.group)
+			}
+		}
+		if gw.Metrics()[groupNamed(t, work, tt.group)].Requests != before[groupNamed(t, work, tt.group)].Requests+1 {
+			t.Errorf("%s %q did not reach %s", tt.path, tt.value, tt.group)
+		}
+	}
+}
+
+// groupNamed is the ARN of a target group by its name.
+func groupNamed(t *testing.T, work *manifest.Workspace, group string) string {
+	name, _, _ := strings.Cut(group, "-")
+	return shellOf(t, work, name).targetGroupARN(httpName, strings.HasSuffix(group, "-2"))
 }
 
 type discard struct{}

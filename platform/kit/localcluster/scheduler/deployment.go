@@ -109,7 +109,7 @@ func (t *turn) complete(svc *ledger.Service, dep *ledger.Deployment) {
 	dep.Deployment.RolloutState = types.DeploymentRolloutStateCompleted
 	dep.Deployment.RolloutStateReason = aws.String("ECS deployment " + id + " completed.")
 	if dep.Shift != nil {
-		svc.Alternate, svc.Share, dep.Shift = dep.Alternate, 0, nil
+		svc.Alternate, svc.Share, svc.Tested, dep.Shift = dep.Alternate, 0, false, nil
 		t.touchService(svc)
 	}
 	t.touchDeployment(dep)

@@ -39,6 +39,9 @@ func (t *turn) choose(svc *ledger.Service, dep *ledger.Deployment) {
 	}
 	dep.Alternate = !svc.Alternate
 	dep.Shift = &ledger.Shift{Stage: types.ServiceDeploymentLifecycleStagePreScaleUp, Since: t.now}
+	if others := len(t.deploymentsOf(svc)) - 1; others > 1 {
+		dep.Shift.Stage = types.ServiceDeploymentLifecycleStageReconcileService
+	}
 }
 
 // settled is the deployment that carries the traffic which no unfinished
@@ -95,12 +98,14 @@ func (t *turn) move(svc *ledger.Service, dep *ledger.Deployment, view plan.View)
 // Source: ServiceDeployment.lifecycleStage in the ECS API reference.
 func (t *turn) nextStage(svc *ledger.Service, dep *ledger.Deployment, view plan.View) (types.ServiceDeploymentLifecycleStage, bool) {
 	switch stage := dep.Shift.Stage; stage {
+	case types.ServiceDeploymentLifecycleStageReconcileService: // the plan stops the third revision's tasks
+		return types.ServiceDeploymentLifecycleStagePreScaleUp, true
 	case types.ServiceDeploymentLifecycleStagePreScaleUp:
 		return types.ServiceDeploymentLifecycleStageScaleUp, true
 	case types.ServiceDeploymentLifecycleStageScaleUp:
 		return types.ServiceDeploymentLifecycleStagePostScaleUp, plan.Up(view)
 	case types.ServiceDeploymentLifecycleStagePostScaleUp:
-		t.test(svc, dep)
+		t.sendTest(svc)
 		return types.ServiceDeploymentLifecycleStageTestTrafficShift, true
 	case types.ServiceDeploymentLifecycleStageTestTrafficShift:
 		return types.ServiceDeploymentLifecycleStagePostTestTrafficShift, true
@@ -201,39 +206,55 @@ func (t *turn) send(svc *ledger.Service, share float64) {
 	t.divide(svc)
 }
 
-// moveBack gives all traffic to the settled tasks again.
-func (t *turn) moveBack(svc *ledger.Service) {
-	if svc.Share == 0 {
-		return
-	}
-	svc.Share = 0
+// sendTest moves the test traffic, all of it, to the primary deployment.
+func (t *turn) sendTest(svc *ledger.Service) {
+	svc.Tested = true
 	t.touchService(svc)
-	t.sayf(svc, "sends all production traffic back")
+	if slices.ContainsFunc(svc.Service.LoadBalancers, func(lb types.LoadBalancer) bool {
+		return lb.AdvancedConfiguration != nil && lb.AdvancedConfiguration.TestListenerRule != nil
+	}) {
+		t.sayf(svc, "sends the test traffic to (deployment %s)", svc.Primary)
+	}
 	t.divide(svc)
 }
 
-// divide makes the production rules as the service's share says.
+// moveBack gives all traffic to the settled tasks again.
+func (t *turn) moveBack(svc *ledger.Service) {
+	if svc.Share == 0 && !svc.Tested {
+		return
+	}
+	if svc.Share > 0 {
+		t.sayf(svc, "sends all production traffic back")
+	}
+	svc.Share, svc.Tested = 0, false
+	t.touchService(svc)
+	t.divide(svc)
+}
+
+// divide makes the production rules as the service's share says, and the test
+// rules: outside of a deployment both lead to the same release.
 func (t *turn) divide(svc *ledger.Service) {
+	tested := 0.0
+	if svc.Tested {
+		tested = whole
+	}
 	for _, lb := range svc.Service.LoadBalancers {
 		a := lb.AdvancedConfiguration
-		if a == nil || a.ProductionListenerRule == nil || a.AlternateTargetGroupArn == nil {
+		if a == nil || a.AlternateTargetGroupArn == nil {
 			continue
 		}
-		t.then(t.share(serviceKey(svc), *a.ProductionListenerRule, map[string]float64{
-			groupOf(lb, svc.Alternate): whole - svc.Share, groupOf(lb, !svc.Alternate): svc.Share,
-		}))
+		if a.TestListenerRule != nil {
+			t.then(t.share(serviceKey(svc), *a.TestListenerRule, t.between(svc, lb, tested)))
+		}
+		if a.ProductionListenerRule != nil {
+			t.then(t.share(serviceKey(svc), *a.ProductionListenerRule, t.between(svc, lb, svc.Share)))
+		}
 	}
 }
 
-// test gives the test traffic to the new deployment.
-func (t *turn) test(svc *ledger.Service, dep *ledger.Deployment) {
-	for _, lb := range svc.Service.LoadBalancers {
-		if a := lb.AdvancedConfiguration; a != nil && a.TestListenerRule != nil && a.AlternateTargetGroupArn != nil {
-			t.then(t.share(serviceKey(svc), *a.TestListenerRule, map[string]float64{
-				groupOf(lb, dep.Alternate): whole, groupOf(lb, !dep.Alternate): 0,
-			}))
-		}
-	}
+// between gives so many percent to the side that is not the settled one.
+func (t *turn) between(svc *ledger.Service, lb types.LoadBalancer, share float64) map[string]float64 {
+	return map[string]float64{groupOf(lb, svc.Alternate): whole - share, groupOf(lb, !svc.Alternate): share}
 }
 
 // unshared fails the deployment whose traffic cannot be moved.

@@ -193,10 +193,7 @@ func (t *turn) weights(svc *ledger.Service, revision string) (production, test *
 		return nil, nil
 	}
 	tested := 0.0
-	switch dep.Shift.Stage {
-	case types.ServiceDeploymentLifecycleStagePreScaleUp, types.ServiceDeploymentLifecycleStageScaleUp,
-		types.ServiceDeploymentLifecycleStagePostScaleUp:
-	default:
+	if svc.Tested {
 		tested = whole
 	}
 	if dep.Revision == revision {

@@ -25,6 +25,9 @@ type Targets struct {
 	// Fixed listener rules cannot be modified.
 	Fixed []string
 
+	// Shared is called after a listener rule was modified.
+	Shared func(rule string, percent map[string]float64)
+
 	mu      sync.Mutex
 	targets map[place]*target
 	shares  map[string]map[string]float64
@@ -85,6 +88,16 @@ func (f *Targets) Deregister(group, id string) <-chan struct{} {
 
 // Share divides a listener rule's requests.
 func (f *Targets) Share(rule string, percent map[string]float64) error {
+	if err := f.modify(rule, percent); err != nil {
+		return err
+	}
+	if f.Shared != nil && !f.Deaf {
+		f.Shared(rule, percent)
+	}
+	return nil
+}
+
+func (f *Targets) modify(rule string, percent map[string]float64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.Deaf {

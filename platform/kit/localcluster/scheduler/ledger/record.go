@@ -48,6 +48,8 @@ type Service struct {
 	// the production traffic, in percent, that goes to the other side.
 	Alternate bool
 	Share     float64
+	// Tested says that the test traffic goes to the other side.
+	Tested bool
 }
 
 // Deployment is one entry of a service's deployments.
