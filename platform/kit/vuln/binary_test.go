@@ -94,10 +94,21 @@ func (p *program) build(t *testing.T) string {
 	return p.path
 }
 
+// opened is a file, until the test ends.
+func opened(t *testing.T, path string) *os.File {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
 // inventory takes stock of a binary.
 func inventory(t *testing.T, path string) *vuln.Inventory {
 	t.Helper()
-	inv, err := vuln.File("linux/amd64", path).Read(t.Context())
+	inv, err := vuln.ReadBinary(opened(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,9 +38,9 @@ func (s *shelf) Binaries(context.Context, string, string) ([]vuln.Binary, error)
 		return nil, s.err
 	}
 	file := vuln.File("linux/amd64", s.path)
-	return []vuln.Binary{{Platform: file.Platform, Read: func(ctx context.Context) (*vuln.Inventory, error) {
+	return []vuln.Binary{{Platform: file.Platform, Open: func(ctx context.Context) (vuln.Bytes, error) {
 		s.reads.Add(1)
-		return file.Read(ctx)
+		return file.Open(ctx)
 	}}}, nil
 }
 
@@ -202,6 +202,12 @@ func TestImageThatCannotBeReadFails(t *testing.T) {
 		t.Errorf("check %+v; want a failed one", got)
 	}
 	shelf.err = nil
+	path := shelf.path
+	shelf.path = path + ".none"
+	if got := examine(t, g, false); got.OK || got.Skipped || !strings.Contains(got.Detail, "scan binary for linux/amd64: open ") {
+		t.Errorf("check %+v; want a failed one that names the binary", got)
+	}
+	shelf.path = path
 	if got := examine(t, g, false); !got.OK {
 		t.Errorf("once it can be read: %+v", got)
 	}

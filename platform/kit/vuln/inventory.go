@@ -34,33 +34,46 @@ type Function struct {
 // table: it reads the names that the runtime keeps for stack traces, which a
 // stripped binary has too.
 func ReadBinary(r io.ReaderAt) (*Inventory, error) {
+	inv, err := readModules(r)
+	if err != nil {
+		return nil, err
+	}
+	return inv, inv.readFunctions(r)
+}
+
+// readModules reads what is quick to read: all but the functions.
+func readModules(r io.ReaderAt) (*Inventory, error) {
 	info, err := buildinfo.Read(r)
 	if err != nil {
 		return nil, fmt.Errorf("read build information: %w", err)
 	}
+	return &Inventory{Info: info}, nil
+}
+
+func (i *Inventory) readFunctions(r io.ReaderAt) error {
 	table, order, err := lineTable(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	names, err := functionNames(table, order)
 	if err != nil {
-		return nil, fmt.Errorf("read function names: %w", err)
+		return fmt.Errorf("read function names: %w", err)
 	}
-	inv := &Inventory{Info: info, Functions: make([]Function, 0, len(names))}
+	i.Functions = make([]Function, 0, len(names))
 	for _, name := range names {
 		f, ok, err := parseName(name)
 		if err != nil {
-			return nil, fmt.Errorf("read function name %q: %w", name, err)
+			return fmt.Errorf("read function name %q: %w", name, err)
 		}
 		if ok {
-			inv.Functions = append(inv.Functions, f)
+			i.Functions = append(i.Functions, f)
 		}
 	}
-	slices.SortFunc(inv.Functions, func(a, b Function) int {
+	slices.SortFunc(i.Functions, func(a, b Function) int {
 		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Name, b.Name))
 	})
-	inv.Functions = slices.Compact(inv.Functions)
-	return inv, nil
+	i.Functions = slices.Compact(i.Functions)
+	return nil
 }
 
 // setting returns how the binary was built in one respect ("GOOS").

@@ -30,7 +30,7 @@ func scanError(t *testing.T, s vuln.Source) error {
 	t.Helper()
 	db, err := vuln.Open(t.Context(), s)
 	if err == nil {
-		_, err = db.Scan(t.Context(), inventory(t, called.build(t)))
+		_, err = db.Scan(t.Context(), opened(t, called.build(t)))
 	}
 	return err
 }
@@ -126,7 +126,7 @@ func TestFetchedCopyStandsInForItsLocation(t *testing.T) {
 	if err != nil || !db.Copied || !db.Modified.Equal(written) {
 		t.Fatalf("while it cannot be reached: %+v, %v; want the copy", db, err)
 	}
-	findings, err := db.Scan(t.Context(), inventory(t, called.build(t)))
+	findings, err := db.Scan(t.Context(), opened(t, called.build(t)))
 	if err != nil || len(findings) != 1 {
 		t.Errorf("the copy tells %v, %v", findings, err)
 	}

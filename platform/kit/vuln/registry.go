@@ -76,12 +76,12 @@ func binariesOf(index v1.ImageIndex) ([]Binary, error) {
 		if m.Platform == nil || m.Platform.OS == "" || m.Platform.OS == "unknown" {
 			continue // something about an image, not one
 		}
-		binaries = append(binaries, Binary{Platform: m.Platform.OS + "/" + m.Platform.Architecture, Read: func(context.Context) (*Inventory, error) {
+		binaries = append(binaries, Binary{Platform: m.Platform.OS + "/" + m.Platform.Architecture, Open: func(context.Context) (Bytes, error) {
 			img, err := index.Image(m.Digest)
 			if err != nil {
 				return nil, err
 			}
-			return inventoryOf(img)
+			return binaryOf(img)
 		}})
 	}
 	if len(binaries) == 0 {
@@ -90,8 +90,14 @@ func binariesOf(index v1.ImageIndex) ([]Binary, error) {
 	return binaries, nil
 }
 
-// inventoryOf reads the entrypoint of an image.
-func inventoryOf(img v1.Image) (*Inventory, error) {
+// memory is a binary that was read as a whole.
+type memory struct{ *bytes.Reader }
+
+// Close does nothing.
+func (memory) Close() error { return nil }
+
+// binaryOf reads the entrypoint of an image.
+func binaryOf(img v1.Image) (Bytes, error) {
 	config, err := img.ConfigFile()
 	if err != nil {
 		return nil, err
@@ -110,7 +116,7 @@ func inventoryOf(img v1.Image) (*Inventory, error) {
 			return nil, err
 		}
 		if content != nil {
-			return ReadBinary(bytes.NewReader(content))
+			return memory{bytes.NewReader(content)}, nil
 		}
 	}
 	return nil, fmt.Errorf("the image lacks its entrypoint /%s", path)

@@ -2,6 +2,7 @@ package vuln_test
 
 import (
 	"context"
+	"errors"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -47,8 +48,12 @@ func TestBinariesAreReadFromAPushedImage(t *testing.T) {
 		if want := image.Fargate()[i].String(); b.Platform != want {
 			t.Errorf("binary %d is for %s; want %s", i, b.Platform, want)
 		}
-		got, err := b.Read(t.Context())
+		content, err := b.Open(t.Context())
 		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := vuln.ReadBinary(content)
+		if err := errors.Join(err, content.Close()); err != nil {
 			t.Fatal(err)
 		}
 		want := inventory(t, pushed.Images[i].Binary)

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sort"
@@ -30,20 +32,33 @@ type Report struct {
 // Binary is what an image has for one platform.
 type Binary struct {
 	Platform string // linux/arm64
-	// Read takes stock of the binary.
-	Read func(ctx context.Context) (*Inventory, error)
+	// Open gives access to the binary's bytes.
+	Open func(ctx context.Context) (Bytes, error)
+}
+
+// Bytes are a binary's, until it is closed.
+type Bytes interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // File is the binary at a path.
 func File(platform, path string) Binary {
-	return Binary{Platform: platform, Read: func(context.Context) (*Inventory, error) {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, fmt.Errorf("open binary: %w", err)
-		}
-		defer file.Close()
-		return ReadBinary(file)
-	}}
+	return Binary{Platform: platform, Open: func(context.Context) (Bytes, error) { return os.Open(path) }}
+}
+
+// scan scans one binary.
+func (db *Database) scan(ctx context.Context, b Binary) (findings []Finding, err error) {
+	content, err := b.Open(ctx)
+	if err == nil {
+		findings, err = db.Scan(ctx, content)
+		err = errors.Join(err, content.Close())
+	}
+	var lacking *DatabaseError
+	if err != nil && !errors.As(err, &lacking) {
+		return nil, fmt.Errorf("scan binary for %s: %w", b.Platform, err)
+	}
+	return findings, err
 }
 
 // scanImage scans all binaries of an image.
@@ -53,12 +68,8 @@ func (db *Database) scanImage(ctx context.Context, digest string, binaries []Bin
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, b := range binaries {
 		report.Platforms = append(report.Platforms, b.Platform)
-		group.Go(func() error {
-			inv, err := b.Read(groupCtx)
-			if err != nil {
-				return fmt.Errorf("read binary for %s: %w", b.Platform, err)
-			}
-			each[i], err = db.Scan(groupCtx, inv)
+		group.Go(func() (err error) {
+			each[i], err = db.scan(groupCtx, b)
 			return err
 		})
 	}

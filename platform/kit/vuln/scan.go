@@ -26,10 +26,18 @@ const stdlib = "stdlib"
 // readers is how many entries are read at once.
 const readers = 8
 
-// Scan returns what the database knows against a binary, the gravest first.
-func (db *Database) Scan(ctx context.Context, inv *Inventory) ([]Finding, error) {
+// Scan returns what the database knows against a binary, the gravest first. Its
+// functions are read only when there is something against one of its modules.
+func (db *Database) Scan(ctx context.Context, binary io.ReaderAt) ([]Finding, error) {
+	inv, err := readModules(binary)
+	if err != nil {
+		return nil, err
+	}
 	found, err := db.candidates(ctx, inv)
 	if err != nil || len(found.modules) == 0 {
+		return nil, err
+	}
+	if err := inv.readFunctions(binary); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "slipway-vuln-")

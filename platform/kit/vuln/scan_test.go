@@ -28,7 +28,7 @@ func open(t *testing.T, location string) *vuln.Database {
 
 func scanned(t *testing.T, location string, p *program) []vuln.Finding {
 	t.Helper()
-	findings, err := open(t, location).Scan(t.Context(), inventory(t, p.build(t)))
+	findings, err := open(t, location).Scan(t.Context(), opened(t, p.build(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestOnlyWhatMayConcernIsRead(t *testing.T) {
 	t.Cleanup(web.Close)
 	db := open(t, web.URL)
 	for _, p := range []*program{called, fixed} {
-		if _, err := db.Scan(t.Context(), inventory(t, p.build(t))); err != nil {
+		if _, err := db.Scan(t.Context(), opened(t, p.build(t))); err != nil {
 			t.Fatal(err)
 		}
 	}

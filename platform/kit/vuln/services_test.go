@@ -43,7 +43,7 @@ func TestServices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		findings, err := open(t, dir).Scan(t.Context(), inventory(t, made.Images[0].Binary))
+		findings, err := open(t, dir).Scan(t.Context(), opened(t, made.Images[0].Binary))
 		if err != nil {
 			t.Fatal(err)
 		}
