@@ -84,6 +84,7 @@ const (
 type soak struct {
 	cfg      Config
 	box      *sandbox.Sandbox
+	shape    func(ctx context.Context, how string) error // of the next rollout
 	kit      Kit
 	releases []rollout.Release
 	loads    []*load
@@ -99,7 +100,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, box.Close(ctx)) }()
-	s := &soak{cfg: cfg, box: box, report: Report{Rate: cfg.Rate, Strategies: map[string]int{}}}
+	s := &soak{cfg: cfg, box: box, shape: box.Deploy, report: Report{Rate: cfg.Rate, Strategies: map[string]int{}}}
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -207,7 +208,7 @@ func (s *soak) run(ctx context.Context) error {
 // complete is noted; too many end the soak.
 func (s *soak) deploy(ctx context.Context, n int) error {
 	strategy := turns[(n-1)%len(turns)]
-	if err := s.box.Deploy(ctx, manifestOf(strategy)); err != nil {
+	if err := s.shape(ctx, manifestOf(strategy)); err != nil {
 		return err
 	}
 	began := time.Now()
