@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/xray"
@@ -56,6 +57,7 @@ type Client struct {
 	ssm     *ssm.Client
 	xray    *xray.Client
 	watch   *cloudwatch.Client
+	elb     *elb.Client
 
 	mu        sync.Mutex
 	revisions map[string]string // service revision ARN to task definition ARN; they never change
@@ -84,7 +86,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 		cfg: cfg, revisions: map[string]string{},
 		ecs: ecs.NewFromConfig(sdk), ecr: ecr.NewFromConfig(sdk), logs: cloudwatchlogs.NewFromConfig(sdk),
 		secrets: secretsmanager.NewFromConfig(sdk), ssm: ssm.NewFromConfig(sdk), xray: xray.NewFromConfig(sdk),
-		watch: cloudwatch.NewFromConfig(sdk),
+		watch: cloudwatch.NewFromConfig(sdk), elb: elb.NewFromConfig(sdk),
 	}, nil
 }
 

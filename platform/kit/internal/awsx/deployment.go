@@ -120,6 +120,9 @@ func deploymentOf(in types.ServiceDeployment, definitions map[string]string) rol
 		ARN: arn, ID: lastPart(arn), State: string(in.Status), Reason: str(in.StatusReason), Stage: string(in.LifecycleStage),
 		CreatedAt: when(in.CreatedAt), StartedAt: when(in.StartedAt), FinishedAt: when(in.FinishedAt),
 	}
+	if c := in.DeploymentConfiguration; c != nil {
+		d.Strategy = string(c.Strategy)
+	}
 	if t := in.TargetServiceRevision; t != nil {
 		d.TaskDefinition = definitions[str(t.Arn)]
 		d.Weight = deref(t.RequestedProductionTrafficWeight)

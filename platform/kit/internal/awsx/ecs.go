@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -219,6 +221,11 @@ func taskOf(in types.Task) rollout.Task {
 		if d.ExitCode != nil {
 			code := count(*d.ExitCode)
 			container.ExitCode = &code
+		}
+		for _, b := range d.NetworkBindings {
+			t.Ports = append(t.Ports, rollout.Port{
+				Container: count(deref(b.ContainerPort)), Address: net.JoinHostPort(str(b.BindIP), strconv.Itoa(count(deref(b.HostPort)))),
+			})
 		}
 		t.Containers = append(t.Containers, container)
 	}

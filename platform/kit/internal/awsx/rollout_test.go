@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/internal/awsx"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/fake"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
+	"github.com/slipway-dev/slipway/platform/kit/rollout/trail"
 )
 
 // put plans and applies a release.
@@ -145,13 +146,39 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// trail reads what the cluster keeps.
+func (c *cluster) trail() *trail.Reader {
+	return must(trail.New(trail.Config{Environment: "local", Local: true, ECS: c.client, Contracts: c.client, Logs: c.client}))(c.t)
+}
+
+// TestHistory: what ECS keeps tells the same as the verdicts did.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.act("9", fake.Crash)
+	verdicts := []rollout.Verdict{c.put("1", rollout.Options{}), c.put("9", rollout.Options{})}
+	h := must(c.trail().History(t.Context(), "catalog", 0))(t)
+	for i, v := range verdicts {
+		e := h.Rollouts[len(h.Rollouts)-2-i] // the oldest one is the shell's own
+		if e.Deployment != v.Deployment || e.Outcome != string(v.Outcome) || e.Why != v.Why || e.PutBack != v.PutBack || e.Release != v.Release {
+			t.Errorf("history %+v, verdict %s", e, v)
+		}
+		if e.Strategy != "ROLLING" || e.Ended.Before(e.Began) || e.Duration < 0 {
+			t.Errorf("history %+v", e)
+		}
+	}
+	if v := verdicts[1]; v.Outcome != event.RolledBack || v.PutBack != "v1" || v.Why == "" {
+		t.Errorf("verdict %s", v)
+	}
+}
+
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.act("9", fake.Crash)
 	c.put("9", rollout.Options{})
 	var got event.Recorder
-	if err := c.deploy.Logs(t.Context(), "catalog", rollout.LogsOptions{Filter: "cannot"}, &got); err != nil {
+	if err := c.trail().Logs(t.Context(), "catalog", trail.LogsOptions{Filter: "cannot"}, &got); err != nil {
 		t.Fatal(err)
 	}
 	if len(got.Events()) < 3 || got.Events()[0].Data.(event.LogLine).Message != "release 9 cannot start" {
