@@ -144,6 +144,16 @@ func (b *bench) states() string {
 	return strings.Join(all, " ")
 }
 
+// reason is why an alarm is in its state.
+func (b *bench) reason(name string) string {
+	b.t.Helper()
+	out, err := b.client.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{name}})
+	if err != nil || len(out.MetricAlarms) != 1 {
+		b.t.Fatalf("describe %s: %v", name, err)
+	}
+	return *out.MetricAlarms[0].StateReason
+}
+
 func TestAlarmsFollowTheTraffic(t *testing.T) {
 	b := newBench(t)
 	b.put()
@@ -168,6 +178,9 @@ func TestAlarmsFollowTheTraffic(t *testing.T) {
 		b.source.serve(green, 0, 10, 20*time.Millisecond)
 	})
 	want("six percent", "errors=ALARM latency=OK")
+	if got, want := b.reason("errors"), "Threshold Crossed: 1 out of the last 1 datapoints [6] were greater than the threshold (5). It is OK again once 10s have passed without."; got != want {
+		t.Errorf("reason %q, want %q", got, want)
+	}
 	if firing, err := b.store.Firing([]string{"errors", "latency"}); err != nil || !slices.Equal(firing, []string{"errors"}) {
 		t.Errorf("firing: %v, %v", firing, err)
 	}

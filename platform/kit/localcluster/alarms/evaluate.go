@@ -29,6 +29,14 @@ func comparisons() map[types.ComparisonOperator]func(value, threshold float64) b
 	}
 }
 
+// inWords are the operators as CloudWatch's reasons have them.
+var inWords = map[types.ComparisonOperator]string{
+	types.ComparisonOperatorGreaterThanThreshold:          "greater than",
+	types.ComparisonOperatorGreaterThanOrEqualToThreshold: "greater than or equal to",
+	types.ComparisonOperatorLessThanThreshold:             "less than",
+	types.ComparisonOperatorLessThanOrEqualToThreshold:    "less than or equal to",
+}
+
 // queries are what the alarm looks at, in the form of metric math.
 func queries(name *string, dimensions []types.Dimension, period *int32, stat types.Statistic, extended *string, metrics []types.MetricDataQuery) []types.MetricDataQuery {
 	if name == nil {
@@ -142,7 +150,10 @@ func (s *Store) judge(a *types.MetricAlarm, now time.Time) (types.StateValue, st
 	shown := "[" + strings.Join(values, ", ") + "]"
 	switch {
 	case breaching >= needed:
-		return types.StateValueAlarm, fmt.Sprintf("Threshold Crossed: %d datapoints %s were %s %g.", breaching, shown, a.ComparisonOperator, *a.Threshold)
+		// Whoever waits for the alarm, as a deployment that it would have ECS
+		// ignore, has to know for how long.
+		return types.StateValueAlarm, fmt.Sprintf("Threshold Crossed: %d out of the last %d datapoints %s were %s the threshold (%g). It is OK again once %s have passed without.",
+			breaching, periods, shown, inWords[a.ComparisonOperator], *a.Threshold, window(a))
 	case missing == periods && aws.ToString(a.TreatMissingData) == "ignore":
 		return "", ""
 	case missing == periods:

@@ -102,6 +102,9 @@ func (a *service) describeServiceRevisions(_ context.Context, in *ecs.DescribeSe
 }
 
 func (a *service) stopServiceDeployment(ctx context.Context, in *ecs.StopServiceDeploymentInput) (*ecs.StopServiceDeploymentOutput, error) {
+	if in.StopType != "" && !slices.Contains(in.StopType.Values(), in.StopType) {
+		return nil, ecserr.Invalid("The stop type %s is not known.", in.StopType)
+	}
 	arn, err := a.sched.StopServiceDeployment(ctx, in)
 	if err != nil {
 		return nil, err

@@ -213,7 +213,9 @@ func (t *turn) putBack(svc *ledger.Service, failed *ledger.Deployment, to *ledge
 }
 
 // StopServiceDeployment ends a deployment that is under way: ROLLBACK puts the
-// last completed revision back, ABORT leaves everything as it is.
+// last completed revision back, ABORT leaves everything as it is. A rollback
+// that is under way already goes on.
+// Source: "Stopping Amazon ECS service deployments".
 func (s *Scheduler) StopServiceDeployment(ctx context.Context, in *ecs.StopServiceDeploymentInput) (string, error) {
 	arn := aws.ToString(in.ServiceDeploymentArn)
 	err := s.request(ctx, func(t *turn) error {
@@ -226,6 +228,9 @@ func (s *Scheduler) StopServiceDeployment(ctx context.Context, in *ecs.StopServi
 			return ecserr.NoService()
 		}
 		dep := t.ledger.Deployments.Get(svc.Primary)
+		if row.Rollout.Status == types.ServiceDeploymentStatusRollbackInProgress && in.StopType != types.StopServiceDeploymentStopTypeAbort {
+			return nil // it goes on
+		}
 		if row.Rollout.Status != types.ServiceDeploymentStatusInProgress || dep == nil || dep.Rollout != arn {
 			return ecserr.Conflict("The service deployment is in status %s and can't be stopped.", row.Rollout.Status)
 		}

@@ -130,3 +130,24 @@ func TestAThirdRevisionIsReconciled(t *testing.T) {
 		t.Errorf("no stage before PRE_SCALE_UP")
 	}
 }
+
+// TestARollbackUnderWayGoesOn when it is asked for once more.
+func TestARollbackUnderWayGoesOn(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.create(w.register("run:1"), 1, tested(canary()))
+	rollout := w.deploy(w.register("run:2")).CurrentServiceDeployment
+	w.runtime.Linger = true // the new task is slow to end
+	stop := &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: rollout, StopType: types.StopServiceDeploymentStopTypeRollback}
+	w.must(w.s.StopServiceDeployment(context.Background(), stop))
+	wantStatus(t, w.rollout(rollout), types.ServiceDeploymentStatusRollbackInProgress)
+	w.must(w.s.StopServiceDeployment(context.Background(), stop))
+	stop.StopType = types.StopServiceDeploymentStopTypeAbort
+	if _, err := w.s.StopServiceDeployment(context.Background(), stop); err == nil {
+		t.Error("a rollback was aborted")
+	}
+	for _, arn := range w.runtime.Stopping() {
+		w.runtime.Exit(arn, 143)
+	}
+	w.pass(time.Second)
+	wantStatus(t, w.rollout(rollout), types.ServiceDeploymentStatusRollbackSuccessful)
+}
