@@ -19,6 +19,7 @@ type plainView struct {
 	last     map[string]string // last line of each kind, to print changes only
 	spoke    time.Time
 	clock    interface{ Now() time.Time }
+	screen   watched
 }
 
 func newPlain(cfg Config) *plainView {
@@ -69,6 +70,10 @@ func (v *plainView) event(e event.Event) {
 	case event.Verdict:
 		v.say("", who+p.String())
 	case event.Result:
+		if p.Replaces {
+			v.screen.write(v.out, clean(p.Text))
+			return
+		}
 		write(v.out, complete(clean(p.Text)))
 	}
 }

@@ -24,11 +24,18 @@ func (v *jsonView) tick(time.Time) {}
 func (v *jsonView) close()         {}
 
 // quietView writes results, and what went wrong.
-type quietView struct{ out, err io.Writer }
+type quietView struct {
+	out, err io.Writer
+	screen   watched
+}
 
 func (v *quietView) event(e event.Event) {
 	switch p := e.Data.(type) {
 	case event.Result:
+		if p.Replaces {
+			v.screen.write(v.out, clean(p.Text))
+			return
+		}
 		write(v.out, complete(clean(p.Text)))
 	case event.LogLine:
 		if p.Wanted {

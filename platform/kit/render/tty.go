@@ -38,12 +38,14 @@ type ttyView struct {
 	now        time.Time
 	live       int // lines of the live part on the screen
 	hidden     bool
+	screen     watched // the watched result, in the live part
+	piped      bool    // it goes to a pipe besides
 }
 
 func newTTY(cfg Config) *ttyView {
 	return &ttyView{
 		out: cfg.Stdout, err: cfg.Stderr, steps: newSteps(), deployment: map[string]string{},
-		color: cfg.Color, size: cfg.Size, now: cfg.Clock.Now(),
+		color: cfg.Color, size: cfg.Size, now: cfg.Clock.Now(), piped: piped(cfg.Stdout),
 	}
 }
 
@@ -114,9 +116,21 @@ func (v *ttyView) apply(e event.Event) (lines []line, result string) {
 		head, rest, _ := strings.Cut(who+p.String(), "\n")
 		return []line{{style, "", head}, {"", "", rest}}, ""
 	case event.Result:
+		if p.Replaces {
+			return nil, v.watch(clean(p.Text))
+		}
 		return nil, p.Text
 	}
 	return nil, ""
+}
+
+// watch puts a watched result on the screen, or into the pipe what is new of it.
+func (v *ttyView) watch(text string) (result string) {
+	if v.piped {
+		return strings.Join(v.screen.change(text), "\n")
+	}
+	v.screen.change(text)
+	return ""
 }
 
 // done writes a step for good when it stands alone; steps within another
@@ -136,8 +150,8 @@ func (v *ttyView) done(e event.Event, p event.StepDone) []line {
 
 func (v *ttyView) tick(now time.Time) {
 	v.now = now
-	if v.live == 0 && len(v.steps.order) == 0 {
-		return
+	if len(v.steps.order) == 0 {
+		return // a watched result is drawn when it changes
 	}
 	var b strings.Builder
 	v.erase(&b)
@@ -179,6 +193,11 @@ func (v *ttyView) draw(b *strings.Builder, columns int) {
 
 func (v *ttyView) liveLines() []line {
 	var lines []line
+	if !v.piped {
+		for _, text := range v.screen.lines {
+			lines = append(lines, line{"", "", text})
+		}
+	}
 	told := map[string]bool{}
 	for _, st := range v.steps.active() {
 		frame := spinner[int(v.now.Sub(st.began).Milliseconds()/100)%len(spinner)]
@@ -198,6 +217,9 @@ func (v *ttyView) liveLines() []line {
 func (v *ttyView) close() {
 	var b strings.Builder
 	v.erase(&b)
+	if !v.piped && len(v.screen.lines) > 0 {
+		b.WriteString(strings.Join(v.screen.lines, "\n") + "\n") // whole, as nothing redraws it any more
+	}
 	for _, st := range v.steps.active() {
 		b.WriteString(v.paint(yellow, "! "+clean(st.title())+": not finished") + "\n")
 	}

@@ -109,7 +109,7 @@ func (d *Deployer) underWay(ctx context.Context, p Plan, last Deployment) (*Busy
 
 // busyOf fills in what a revision says.
 func (d *Deployer) busyOf(ctx context.Context, p Plan, arn string, since time.Time) Busy {
-	busy := Busy{Release: unknownRelease, Revision: revisionName(arn), Since: since}
+	busy := Busy{Release: UnknownRelease, Revision: revisionName(arn), Since: since}
 	if td, err := d.cfg.ECS.TaskDefinition(ctx, arn); err == nil {
 		if release := releaseOf(td, p.Contract.Container); release != "" {
 			busy.Release = release

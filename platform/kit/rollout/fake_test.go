@@ -115,7 +115,8 @@ func (f *fakeAWS) ran(t *testing.T, releases int) {
 		f.mu.Lock()
 		f.say("(port 1) is unhealthy in (target-group of long ago).")
 		f.begin(td.ARN, nil)
-		f.deployments[len(f.deployments)-1].State = rollout.StateSuccessful
+		last := f.deployments[len(f.deployments)-1]
+		last.State, last.FinishedAt = rollout.StateSuccessful, f.clock.Now()
 		f.service.TaskDefinition, f.service.Desired = td.ARN, 2
 		f.serve(td.ARN, 2)
 		f.mu.Unlock()

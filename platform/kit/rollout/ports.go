@@ -107,9 +107,9 @@ type Alarms interface {
 
 // Alarm is a CloudWatch alarm.
 type Alarm struct {
-	Name   string
-	Firing bool   // it is in state ALARM
-	Reason string // why it is in its state
+	Name   string `json:"name"`
+	Firing bool   `json:"firing"` // it is in state ALARM
+	Reason string `json:"reason"` // why it is in its state
 }
 
 // Service is an ECS service.
@@ -213,6 +213,7 @@ type Deployment struct {
 	State          string
 	Reason         string
 	TaskDefinition string // ARN of the target revision's task definition
+	Strategy       string // ROLLING, BLUE_GREEN, CANARY, LINEAR
 	Requested      int
 	Running        int
 	Pending        int
@@ -263,6 +264,13 @@ type Task struct {
 	CreatedAt      time.Time
 	StoppedAt      time.Time
 	Containers     []Container
+	Ports          []Port // at which it can be reached, where ECS tells
+}
+
+// Port is a port of a task, and where it can be reached.
+type Port struct {
+	Container int    `json:"container"`
+	Address   string `json:"address"` // host:port
 }
 
 // Container is a container of a task.

@@ -1,13 +1,10 @@
 package rollout_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
@@ -118,94 +115,4 @@ func TestWatchNewest(t *testing.T) {
 	if _, err := f.deployer(t).Watch(t.Context(), "catalog", rollout.Options{}, nil); err == nil || event.Next(err) != "go tool mage deploy local catalog" {
 		t.Errorf("watching what never was: %v, next %q", err, event.Next(err))
 	}
-}
-
-func lines(events []event.Event) string {
-	var list []string
-	for _, e := range events {
-		if l, ok := e.Data.(event.LogLine); ok && l.Wanted {
-			list = append(list, l.Message)
-		}
-	}
-	return strings.Join(list, " ")
-}
-
-func TestLogs(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	for i := range 5 {
-		f.logs["catalog/catalog/t"] = append(f.logs["catalog/catalog/t"], rollout.LogEvent{ID: fmt.Sprint(i), At: start.Add(time.Duration(i-2) * 6 * time.Minute), Message: fmt.Sprint("m", i)})
-	}
-	var got event.Recorder
-	if err := f.deployer(t).Logs(t.Context(), "catalog", rollout.LogsOptions{}, &got); err != nil {
-		t.Fatal(err)
-	}
-	if want := "m1 m2 m3 m4"; lines(got.Events()) != want {
-		t.Errorf("lines %q; want %q: ten minutes back, over two pages", lines(got.Events()), want)
-	}
-}
-
-// TestLogsOfNobody says that there are none, and where there may be some.
-func TestLogsOfNobody(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	var got event.Recorder
-	if err := f.deployer(t).Logs(t.Context(), "catalog", rollout.LogsOptions{}, &got); err != nil {
-		t.Fatal(err)
-	}
-	var notices []event.Notice
-	for _, e := range got.Events() {
-		if n, ok := e.Data.(event.Notice); ok {
-			notices = append(notices, n)
-		}
-	}
-	if len(notices) != 1 || notices[0].Next != "go tool mage logs local catalog --since=1h" {
-		t.Errorf("notices %+v", notices)
-	}
-}
-
-// TestLogsFollow sees a line that turns up late once, and no line twice.
-func TestLogsFollow(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	polls := 0
-	var got event.Recorder
-	logs := filterFunc(func(_ context.Context, q rollout.LogQuery) (rollout.LogPage, error) {
-		polls++
-		all := []rollout.LogEvent{{ID: "b", At: start.Add(2 * time.Second), Message: "second"}}
-		if polls > 1 {
-			all = append([]rollout.LogEvent{{ID: "a", At: start.Add(time.Second), Message: "late"}}, all...)
-		}
-		if polls == 4 {
-			cancel()
-		}
-		var page rollout.LogPage
-		for _, e := range all {
-			if !e.At.Before(q.From) {
-				page.Events = append(page.Events, e)
-			}
-		}
-		return page, nil
-	})
-	d, err := rollout.New(rollout.Config{Environment: "local", Local: true, ECS: f, Images: f, Secrets: f, Contracts: f, Logs: logs, Clock: f.clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Logs(ctx, "catalog", rollout.LogsOptions{Follow: true}, &got); err != nil {
-		t.Fatal(err)
-	}
-	if want := "second late"; lines(got.Events()) != want {
-		t.Errorf("lines %q; want %q", lines(got.Events()), want)
-	}
-}
-
-type filterFunc func(context.Context, rollout.LogQuery) (rollout.LogPage, error)
-
-func (f filterFunc) Filter(ctx context.Context, q rollout.LogQuery) (rollout.LogPage, error) {
-	return f(ctx, q)
-}
-
-func (filterFunc) Tail(context.Context, string, string, int) ([]rollout.LogEvent, error) {
-	return nil, nil
 }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -36,6 +37,23 @@ func OutcomeOf(d Deployment, next *Deployment) (event.Outcome, bool) {
 	}
 }
 
+// Going names the state of a deployment that has not ended: "in_progress" or
+// "rolling_back".
+func Going(d Deployment) string {
+	if d.State == StateRollbackInProgress || d.State == StateRollbackRequested {
+		return puttingBack
+	}
+	return underWay
+}
+
+// ReleaseOf returns the release that a revision carries, or [UnknownRelease].
+func ReleaseOf(td TaskDefinition, container string) string {
+	if release := releaseOf(td, container); release != "" {
+		return release
+	}
+	return UnknownRelease
+}
+
 // Why returns in one sentence why a deployment did not complete, from what ECS
 // keeps of it, so that it is the same whenever it is asked; "" when it did, or
 // has not ended. By is the release that took its place, if one did.
@@ -65,6 +83,19 @@ func Why(d Deployment, outcome event.Outcome, by string) string {
 // breakerTriggered is the status of a circuit breaker that ended a deployment.
 const breakerTriggered = "TRIGGERED"
 
+// SourceOf returns the beginning of the commit that a release was built from,
+// empty without one, and whether it was built from files that no commit has. A
+// release's version says both: see package release.
+func SourceOf(version string) (commit string, dirty bool) {
+	m := versions.FindStringSubmatch(version)
+	if m == nil {
+		return "", strings.HasPrefix(version, "v0-src.")
+	}
+	return m[1], m[2] != ""
+}
+
+var versions = regexp.MustCompile(`^v0-([0-9a-f]{12})(-dirty\.[0-9a-f]+)?$`)
+
 func tasksText(n int) string {
 	if n == 1 {
 		return "1 task"
@@ -72,9 +103,9 @@ func tasksText(n int) string {
 	return fmt.Sprintf("%d tasks", n)
 }
 
-// unknownRelease stands for the release of a revision that the kit did not
+// UnknownRelease stands for the release of a revision that the kit did not
 // make, such as the one that the shell is created with.
-const unknownRelease = "unknown"
+const UnknownRelease = "unknown"
 
 func revisionOf(td TaskDefinition, container string) Revision {
 	r := Revision{TaskDefinition: td.ARN, Name: revisionName(td.ARN), Release: releaseOf(td, container)}
@@ -116,7 +147,7 @@ func newReleases(ecs ECS, container string) *releases {
 	return &releases{ecs: ecs, container: container, known: map[string]string{}}
 }
 
-// of returns the release of a revision, unknownRelease when it has none or
+// of returns the release of a revision, UnknownRelease when it has none or
 // cannot be read.
 func (r *releases) of(ctx context.Context, arn string) string {
 	if release, ok := r.known[arn]; ok {
@@ -124,11 +155,11 @@ func (r *releases) of(ctx context.Context, arn string) string {
 	}
 	td, err := r.ecs.TaskDefinition(ctx, arn)
 	if err != nil {
-		return unknownRelease // not kept: the next read may succeed
+		return UnknownRelease // not kept: the next read may succeed
 	}
 	release := releaseOf(td, r.container)
 	if release == "" {
-		release = unknownRelease
+		release = UnknownRelease
 	}
 	r.known[arn] = release
 	return release

@@ -217,8 +217,14 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 		Environment: env.Name, Local: env.IsLocal(),
 		ECS: client, Images: client, Secrets: client, Contracts: client, Logs: client, Alarms: client,
 	}
+	cfg.Traffic, cfg.Scale = client.Traffic(), scaleOf(env)
 	if env.IsLocal() {
 		cfg.Platform = hostPlatform()
+		cluster, err := local.New(s.root, env)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Traffic = cluster.Traffic()
 	}
 	signed, err := s.attestStore(env, client)
 	if err != nil {

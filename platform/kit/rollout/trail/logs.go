@@ -1,4 +1,4 @@
-package rollout
+package trail
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/rollout"
 )
 
 // LogsOptions select the lines of a service's tasks.
@@ -24,37 +25,37 @@ const (
 
 // Logs emits the lines of a service's tasks as wanted [event.LogLine]s, oldest
 // first. Following, it ends with ctx and returns nil.
-func (d *Deployer) Logs(ctx context.Context, service string, opts LogsOptions, sink event.Sink) error {
-	what := fmt.Sprintf("read the logs of %s in %s", service, d.cfg.Environment)
-	c, err := d.cfg.Contracts.Contract(ctx, d.cfg.Environment, service)
+func (r *Reader) Logs(ctx context.Context, service string, opts LogsOptions, sink event.Sink) error {
+	what := fmt.Sprintf("read the logs of %s in %s", service, r.cfg.Environment)
+	c, err := r.cfg.Contracts.Contract(ctx, r.cfg.Environment, service)
 	if err != nil {
-		return fail(what, err, d.shell())
+		return fail(what, err, r.shell())
 	}
 	if opts.Since <= 0 {
 		opts.Since = defaultSince
 	}
 	f := &follower{
-		d: d, emit: d.emitter(sink, service), seen: map[string]time.Time{},
-		query: LogQuery{Group: c.LogGroup, Filter: opts.Filter, From: d.cfg.Clock.Now().Add(-opts.Since), Limit: 1000},
+		r: r, emit: event.NewEmitter(sink, r.cfg.Clock).For(r.cfg.Environment, service), seen: map[string]time.Time{},
+		query: rollout.LogQuery{Group: c.LogGroup, Filter: opts.Filter, From: r.cfg.Clock.Now().Add(-opts.Since), Limit: 1000},
 	}
-	for n := 0; ; n++ {
+	for {
 		err := f.read(ctx)
 		if ctx.Err() != nil && opts.Follow {
 			return nil
 		}
 		if err != nil {
-			return fail(what, err, d.command("status", ""))
+			return fail(what, err, r.command("status"))
 		}
 		if !opts.Follow {
 			if f.last.IsZero() {
 				f.emit.Emit(event.Notice{
-					Level: event.Info, Message: fmt.Sprintf("%s in %s wrote nothing that matches since %s", service, d.cfg.Environment, f.query.From.UTC().Format("15:04:05")),
-					Next: d.command("logs", service) + " --since=" + longer(opts.Since),
+					Level: event.Info, Message: fmt.Sprintf("%s in %s wrote nothing that matches since %s", service, r.cfg.Environment, f.query.From.UTC().Format("15:04:05")),
+					Next: r.command("logs", service) + " --since=" + longer(opts.Since),
 				})
 			}
 			return nil
 		}
-		if d.wait(ctx, n) != nil {
+		if r.wait(ctx) != nil {
 			return nil //nolint:nilerr // to be ended is how following ends
 		}
 	}
@@ -74,16 +75,16 @@ func longer(d time.Duration) string {
 
 // follower reads a group from where it was before.
 type follower struct {
-	d     *Deployer
+	r     *Reader
 	emit  *event.Emitter
-	query LogQuery
+	query rollout.LogQuery
 	seen  map[string]time.Time // ids of lines told, with their times
 	last  time.Time
 }
 
 func (f *follower) read(ctx context.Context) error {
 	for {
-		page, err := f.d.cfg.Logs.Filter(ctx, f.query)
+		page, err := f.r.cfg.Logs.Filter(ctx, f.query)
 		if err != nil {
 			return err
 		}
@@ -106,7 +107,7 @@ func (f *follower) read(ctx context.Context) error {
 	return nil
 }
 
-func (f *follower) tell(e LogEvent) {
+func (f *follower) tell(e rollout.LogEvent) {
 	if _, told := f.seen[e.ID]; told && e.ID != "" {
 		return
 	}
