@@ -266,27 +266,27 @@ func stat(q *types.MetricStat, c Counters) (float64, error) {
 	return 0, fmt.Errorf("statistic %q of metric %q is not measured on this cluster", asked, name)
 }
 
-// percentile is the upper bound, in seconds, of the bucket that the percentile
-// falls into.
+// percentile is the value, in seconds, below which so many percent of the
+// requests were. Within a bucket they are taken to lie evenly on a logarithmic
+// scale, as its neighbours' bounds do; in the first, evenly.
 func percentile(buckets []Bucket, percent float64) float64 {
 	total := uint64(0)
 	for _, b := range buckets {
 		total += b.Count
 	}
-	rank, seen := uint64(math.Ceil(float64(total)*percent/100)), uint64(0)
-	last := time.Duration(0)
+	rank, seen, lower := float64(total)*percent/100, 0.0, 0.0
 	for _, b := range buckets {
-		if b.UpTo > 0 {
-			last = b.UpTo
-		} else {
-			last *= 2 // no bound: more than the greatest
+		upper, count := b.UpTo.Seconds(), float64(b.Count)
+		switch {
+		case count == 0 || seen+count < rank:
+		case upper == 0: // no bound: more than the greatest
+			return lower
+		case lower == 0:
+			return upper * (rank - seen) / count
+		default:
+			return lower * math.Pow(upper/lower, (rank-seen)/count)
 		}
-		if seen += b.Count; seen >= rank && total > 0 {
-			break
-		}
+		seen, lower = seen+count, upper
 	}
-	if total == 0 {
-		return 0
-	}
-	return last.Seconds()
+	return 0
 }

@@ -53,6 +53,7 @@ type flight struct {
 	target   *target
 	cancel   context.CancelCauseFunc
 	began    time.Time
+	answered time.Time // when the target's answer began; zero for one of our own
 	status   int
 	own      bool // the answer is the gateway's, not the target's
 	direct   bool // it comes from another service, by Forward

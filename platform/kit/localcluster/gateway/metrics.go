@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -10,13 +11,29 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// buckets are the upper bounds of the latency histogram. The last bucket of a
-// snapshot has none.
-var buckets = [...]time.Duration{
-	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+// The latency histogram is exponential: its bounds go from a tenth of a
+// millisecond to 105 s, eight to each doubling, so that a bucket is nine percent
+// wide. CloudWatch's own are ten. The last bucket has no bound.
+// Source: OpenTelemetry, Metrics data model, ExponentialHistogram (scale 3).
+const (
+	lowestBound = 100 * time.Microsecond
+	perDoubling = 8
+	doublings   = 20
+	bounds      = perDoubling*doublings + 1
+)
+
+// bound is the upper bound of a bucket.
+func bound(i int) time.Duration {
+	return time.Duration(float64(lowestBound) * math.Exp2(float64(i)/perDoubling))
+}
+
+// bucketOf is the bucket of a latency.
+func bucketOf(took time.Duration) int {
+	if took <= lowestBound {
+		return 0
+	}
+	i := int(math.Ceil(perDoubling * math.Log2(float64(took)/float64(lowestBound))))
+	return min(i, bounds)
 }
 
 // Metrics is what a target group has seen since the gateway began. Numbers only
@@ -31,7 +48,8 @@ type Metrics struct {
 	Gateway map[string]uint64 `json:"gateway"`
 	// GRPC counts the targets' answers by gRPC status code.
 	GRPC map[string]uint64 `json:"grpc,omitempty"`
-	// Latency counts the requests by time to the last byte.
+	// Latency counts the requests by the time to the head of the answer, as
+	// TargetResponseTime of Elastic Load Balancing does: a stream may last.
 	Latency []Bucket `json:"latency"`
 	// TotalSeconds is the sum of all latencies.
 	TotalSeconds float64 `json:"total_seconds"`
@@ -61,7 +79,7 @@ type Bucket struct {
 // metrics are the live counters of a group.
 type metrics struct {
 	classes [6]atomic.Uint64
-	latency [len(buckets) + 1]atomic.Uint64
+	latency [bounds + 1]atomic.Uint64
 	total   atomic.Int64
 
 	mu   sync.Mutex // for the rare ones
@@ -70,11 +88,10 @@ type metrics struct {
 }
 
 func (m *metrics) observe(f *flight, took time.Duration) {
-	i := 0
-	for i < len(buckets) && took > buckets[i] {
-		i++
+	if !f.answered.IsZero() {
+		took = f.answered.Sub(f.began)
 	}
-	m.latency[i].Add(1)
+	m.latency[bucketOf(took)].Add(1)
 	m.total.Add(int64(took))
 	if f.own || f.status == 0 {
 		m.mu.Lock()
@@ -126,8 +143,8 @@ func (m *metrics) snapshot() Metrics {
 	}
 	for i := range m.latency {
 		b := Bucket{Count: m.latency[i].Load()}
-		if i < len(buckets) {
-			b.UpTo = buckets[i]
+		if i < bounds {
+			b.UpTo = bound(i)
 		}
 		s.Requests += b.Count
 		s.Latency = append(s.Latency, b)

@@ -117,7 +117,7 @@ func (g *Gateway) newProxy(gr *group, t *target) *httputil.ReverseProxy {
 			if gr.protocol == GRPC {
 				separateTrailers(res)
 			}
-			f.status, f.response = res.StatusCode, res
+			f.status, f.response, f.answered = res.StatusCode, res, g.clock.Now()
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { g.broken(w, r, t, err) },
