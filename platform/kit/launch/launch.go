@@ -44,14 +44,29 @@ func Become(root, cache string, args []string, compile func(program string) int)
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	program := filepath.Join(dir, "mage")
-	if compile(program) != 0 {
-		return ErrCompile
+	program := filepath.Join(dir, programFile)
+	if err := refresh(dir, stampOf(root, os.Environ()), func() int { return compile(program) }); err != nil {
+		return err
 	}
 	if err := syscall.Exec(program, append([]string{program}, args...), os.Environ()); err != nil {
 		return fmt.Errorf("run %s: %w", program, err)
 	}
 	return nil
+}
+
+// refresh compiles unless the program in dir is of the stamp already. What is
+// changed while it compiles makes another stamp, and is compiled next time.
+func refresh(dir, stamp string, compile func() int) error {
+	if isFresh(dir, stamp) {
+		return nil
+	}
+	if err := keep(dir, ""); err != nil {
+		return err
+	}
+	if compile() != 0 {
+		return ErrCompile
+	}
+	return keep(dir, stamp)
 }
 
 // programDir is where the compiled targets of a checkout are kept.

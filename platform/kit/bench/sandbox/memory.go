@@ -13,8 +13,8 @@ import (
 // Memory is how large processes got, in bytes; 0 where the system does not tell
 // (only Linux does, by the files of proc(5)).
 type Memory struct {
-	// Kit is the kit's own process, Go the largest of the go command's and of
-	// Mage's, Tools the largest of what these start: compiler, linker, git.
+	// Kit is the kit's own process, Go the largest of the go command's, Tools the
+	// largest of all others: compiler, linker, git.
 	Kit, Go, Tools int64
 }
 
@@ -37,7 +37,7 @@ func watch(pid int) (stop func() Memory) {
 		defer tick.Stop()
 		var m Memory
 		for {
-			look(pid, "", &m)
+			look(pid, &m)
 			select {
 			case <-done:
 				result <- m
@@ -49,18 +49,16 @@ func watch(pid int) (stop func() Memory) {
 	return func() Memory { close(done); return <-result }
 }
 
-// look adds a process and those below it. The kit is what Mage runs, which Mage
-// compiles under its own name; all else that is neither go nor mage is a tool.
-func look(pid int, parent string, m *Memory) {
+// look adds a process and those below it. Mage becomes the kit, which it compiles
+// under its own name.
+func look(pid int, m *Memory) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	peak := peakOf(dir)
 	comm, _ := os.ReadFile(filepath.Join(dir, "comm"))
-	name := strings.TrimSpace(string(comm))
-	switch {
-	case name == "mage" && parent == "mage":
-		name = "kit"
+	switch strings.TrimSpace(string(comm)) {
+	case "mage":
 		m.Kit = max(m.Kit, peak)
-	case name == "mage" || name == "go":
+	case "go":
 		m.Go = max(m.Go, peak)
 	default:
 		m.Tools = max(m.Tools, peak)
@@ -70,7 +68,7 @@ func look(pid int, parent string, m *Memory) {
 		children, _ := os.ReadFile(file)
 		for _, child := range bytes.Fields(children) {
 			if n, err := strconv.Atoi(string(child)); err == nil {
-				look(n, name, m)
+				look(n, m)
 			}
 		}
 	}
