@@ -38,7 +38,14 @@ func ReadBinary(r io.ReaderAt) (*Inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inv, inv.readFunctions(r)
+	if err := inv.readFunctions(r, func(string) bool { return true }); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(inv.Functions, func(a, b Function) int {
+		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Name, b.Name))
+	})
+	inv.Functions = slices.Compact(inv.Functions)
+	return inv, nil
 }
 
 // readModules reads what is quick to read: all but the functions.
@@ -50,7 +57,8 @@ func readModules(r io.ReaderAt) (*Inventory, error) {
 	return &Inventory{Info: info}, nil
 }
 
-func (i *Inventory) readFunctions(r io.ReaderAt) error {
+// readFunctions reads the functions of the packages that are wanted.
+func (i *Inventory) readFunctions(r io.ReaderAt, wanted func(pkg string) bool) error {
 	table, order, err := lineTable(r)
 	if err != nil {
 		return err
@@ -59,20 +67,15 @@ func (i *Inventory) readFunctions(r io.ReaderAt) error {
 	if err != nil {
 		return fmt.Errorf("read function names: %w", err)
 	}
-	i.Functions = make([]Function, 0, len(names))
-	for _, name := range names {
-		f, ok, err := parseName(name)
+	for name := range bytes.SplitSeq(names, []byte{0}) {
+		f, ok, err := parseName(string(name))
 		if err != nil {
 			return fmt.Errorf("read function name %q: %w", name, err)
 		}
-		if ok {
+		if ok && wanted(f.Package) {
 			i.Functions = append(i.Functions, f)
 		}
 	}
-	slices.SortFunc(i.Functions, func(a, b Function) int {
-		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Name, b.Name))
-	})
-	i.Functions = slices.Compact(i.Functions)
 	return nil
 }
 
@@ -89,12 +92,11 @@ func (i *Inventory) setting(key string) string {
 var errNoTable = errors.New("read line table: the binary has none")
 
 // lineTable finds the runtime's table of functions.
-func lineTable(r io.ReaderAt) ([]byte, binary.ByteOrder, error) {
+func lineTable(r io.ReaderAt) (io.ReaderAt, binary.ByteOrder, error) {
 	if file, err := elf.NewFile(r); err == nil {
 		for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
 			if section := file.Section(name); section != nil {
-				data, err := section.Data()
-				return data, file.ByteOrder, err
+				return section, file.ByteOrder, nil
 			}
 		}
 		return nil, nil, errNoTable
@@ -104,55 +106,50 @@ func lineTable(r io.ReaderAt) ([]byte, binary.ByteOrder, error) {
 		return nil, nil, fmt.Errorf("read line table: %w", err)
 	}
 	if section := file.Section("__gopclntab"); section != nil {
-		data, err := section.Data()
-		return data, file.ByteOrder, err
+		return section, file.ByteOrder, nil
 	}
 	return nil, nil, errNoTable
 }
 
 // The beginning of the table, which package runtime calls pcHeader: magic, two
-// zeros, the least instruction size, the pointer size, and then offsets of the
+// zeros, the least instruction size, the pointer size, and then fields of the
 // pointer size, among them where the names begin and where they end.
 // Source: type pcHeader in runtime/symtab.go; debug/gosym reads the same.
 const (
 	magicGo118   = 0xfffffff0
 	magicGo120   = 0xfffffff1
-	pointerSize  = 7
-	fixedHeader  = 8
-	namesBegin   = 3
-	namesEnd     = 4
-	headerFields = 8
+	pointerSize  = 7 // where it is
+	fixedHeader  = 8 // bytes before the fields
+	namesBegin   = 3 // field
+	namesEnd     = 4 // field
+	headerFields = 5 // that are read
 )
 
-// functionNames returns the names in the table. The linker writes into it the
-// name of each function and of each function that was inlined into one.
-func functionNames(table []byte, order binary.ByteOrder) ([]string, error) {
-	if len(table) < fixedHeader {
-		return nil, io.ErrUnexpectedEOF
+// maxNames is more than the names of any program, in bytes.
+const maxNames = 256 << 20
+
+// functionNames returns the names in the table, each with a zero behind it. The
+// linker writes into it the name of each function and of each function that was
+// inlined into one.
+func functionNames(table io.ReaderAt, order binary.ByteOrder) ([]byte, error) {
+	header := make([]byte, fixedHeader+headerFields*8)
+	if _, err := table.ReadAt(header, 0); err != nil {
+		return nil, err
 	}
-	if magic := order.Uint32(table); magic != magicGo118 && magic != magicGo120 {
+	if magic := order.Uint32(header); magic != magicGo118 && magic != magicGo120 {
 		return nil, fmt.Errorf("unknown format %#x: the binary is of a Go older than 1.18 or newer than this kit knows", magic)
 	}
-	size := int(table[pointerSize])
-	if size != 4 && size != 8 || len(table) < fixedHeader+headerFields*size {
-		return nil, io.ErrUnexpectedEOF
+	if header[pointerSize] != 8 {
+		return nil, fmt.Errorf("unknown format: %d bytes a pointer", header[pointerSize])
 	}
-	offset := func(i int) uint64 {
-		field := table[fixedHeader+i*size:]
-		if size == 4 {
-			return uint64(order.Uint32(field))
-		}
-		return order.Uint64(field)
+	from := order.Uint64(header[fixedHeader+namesBegin*8:])
+	to := order.Uint64(header[fixedHeader+namesEnd*8:])
+	if from > to || to-from > maxNames {
+		return nil, fmt.Errorf("names are from %d to %d", from, to)
 	}
-	from, to := offset(namesBegin), offset(namesEnd)
-	if from > to || to > uint64(len(table)) {
-		return nil, io.ErrUnexpectedEOF
-	}
-	var names []string
-	for name := range bytes.SplitSeq(table[from:to], []byte{0}) {
-		if len(name) > 0 {
-			names = append(names, string(name))
-		}
+	names := make([]byte, to-from)
+	if _, err := table.ReadAt(names, int64(from)); err != nil {
+		return nil, err
 	}
 	return names, nil
 }

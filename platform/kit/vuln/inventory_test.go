@@ -98,8 +98,9 @@ func TestInventoryOfFilesThatAreNoBinaries(t *testing.T) {
 		"text":            {[]byte("#!/bin/sh\n"), "read build information"},
 		"cut off":         {good[:len(good)/3], ""},
 		"unknown format":  {changed(table, 0xf9), "unknown format 0xfffffff9"},
-		"odd pointers":    {changed(table+7, 3), "unexpected EOF"},
-		"names elsewhere": {changed(table+8+3*8, 0xff, 0xff, 0xff, 0xff), "unexpected EOF"},
+		"odd pointers":    {changed(table+7, 4), "unknown format: 4 bytes a pointer"},
+		"names elsewhere": {changed(table+8+3*8, 0xff, 0xff, 0xff, 0xff), "names are from 4294967295 to"},
+		"names cut off":   {changed(table+8+4*8, 0xff, 0xff, 0xff, 0x0f), "EOF"},
 	} {
 		path := filepath.Join(t.TempDir(), "file")
 		write(t, path, string(tc.content))

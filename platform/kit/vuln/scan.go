@@ -37,7 +37,7 @@ func (db *Database) Scan(ctx context.Context, binary io.ReaderAt) ([]Finding, er
 	if err != nil || len(found.modules) == 0 {
 		return nil, err
 	}
-	if err := inv.readFunctions(binary); err != nil {
+	if err := inv.readFunctions(binary, found.concern(inv)); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "slipway-vuln-")
@@ -49,7 +49,7 @@ func (db *Database) Scan(ctx context.Context, binary io.ReaderAt) ([]Finding, er
 		return nil, err
 	}
 	blob := filepath.Join(dir, "binary.json")
-	if err := writeBlob(blob, inv, found); err != nil {
+	if err := writeBlob(blob, inv); err != nil {
 		return nil, err
 	}
 	findings, err := govulncheck(ctx, dir, blob)
@@ -214,23 +214,17 @@ func blobModuleOf(m *debug.Module) *blobModule {
 	return &blobModule{Path: m.Path, Version: m.Version, Replace: blobModuleOf(m.Replace)}
 }
 
-// writeBlob writes what govulncheck needs of a binary to judge the candidates.
-func writeBlob(path string, inv *Inventory, found candidates) error {
+// writeBlob writes what govulncheck needs of a binary.
+func writeBlob(path string, inv *Inventory) error {
 	b := blob{
 		Path: inv.Info.Path, Main: blobModuleOf(&inv.Info.Main), GoVersion: inv.Info.GoVersion,
 		GOOS: inv.setting("GOOS"), GOARCH: inv.setting("GOARCH"),
 		// Without any function govulncheck takes the names for lost and every
 		// vulnerable function for present.
-		PkgSymbols: []Function{{"main", "main"}},
+		PkgSymbols: append(inv.Functions, Function{"main", "main"}),
 	}
 	for _, m := range inv.Info.Deps {
 		b.Modules = append(b.Modules, blobModuleOf(m))
-	}
-	concerned := found.concern(inv)
-	for _, f := range inv.Functions {
-		if concerned(f.Package) {
-			b.PkgSymbols = append(b.PkgSymbols, f)
-		}
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
