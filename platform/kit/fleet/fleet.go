@@ -5,10 +5,10 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
+	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
 
@@ -18,47 +18,60 @@ type Work struct {
 	// Prepare is called for one service after another, in order, before Do and
 	// while that of others is under way. Nil prepares nothing.
 	Prepare func(ctx context.Context, service string) error
-	// Do is called once Do of every callee among the services has ended.
-	Do func(ctx context.Context, service string) error
+	// Do is called once Do of every callee among the services has ended. Its
+	// verdict says how that went; an error, why there is none.
+	Do func(ctx context.Context, service string) (event.Verdict, error)
+	// Reverse does callers before those that they call.
+	Reverse bool
 	// Limit is how many Do run at a time; 0 takes 4.
 	Limit int
 }
 
 const defaultLimit = 4
 
-// Run does the work to the named services and returns every error.
-func Run(ctx context.Context, work *manifest.Workspace, names []string, w Work) error {
+// Run does the work to the named services and reports on each, in the order in
+// which they were to be done.
+func Run(ctx context.Context, work *manifest.Workspace, names []string, w Work) Report {
 	if w.Limit == 0 {
 		w.Limit = defaultLimit
 	}
 	ordered := Order(work, names)
-	r := &run{work: w, slots: make(chan struct{}, w.Limit), done: map[string]chan struct{}{}}
+	if w.Reverse {
+		slices.Reverse(ordered)
+	}
+	r := &run{work: w, slots: make(chan struct{}, w.Limit), done: map[string]chan struct{}{}, rows: make(Report, len(ordered))}
 	ready := map[string]chan struct{}{}
-	for _, name := range ordered {
+	for i, name := range ordered {
 		ready[name], r.done[name] = make(chan struct{}), make(chan struct{})
+		r.rows[i] = Row{Service: name, Outcome: NotBegun, reverse: w.Reverse}
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
-		for _, name := range ordered {
-			if w.Prepare != nil && !r.failed() {
-				r.note(w.Prepare(ctx, name))
+		for i, name := range ordered {
+			if w.Prepare != nil && !r.stopped(ctx) {
+				if err := w.Prepare(ctx, name); err != nil {
+					r.note(ctx, i, event.Verdict{}, err)
+				}
 			}
 			close(ready[name])
 		}
 	})
 	for i, name := range ordered {
-		before := callees(work, name, ordered[:i])
+		before := r.before(work, name, ordered[:i])
 		all.Go(func() {
 			defer close(r.done[name])
 			<-ready[name]
-			for _, callee := range before {
-				<-r.done[callee]
+			for _, other := range before {
+				<-r.done[other]
 			}
-			r.do(ctx, name)
+			r.do(ctx, i)
 		})
 	}
 	all.Wait()
-	return errors.Join(r.errs...)
+	for i := range r.rows {
+		r.rows[i].because(ctx, r.rows, r.before(work, r.rows[i].Service, ordered[:i]))
+	}
+	return r.rows
 }
 
 // run is one Run.
@@ -68,35 +81,48 @@ type run struct {
 	done  map[string]chan struct{}
 
 	mu   sync.Mutex
-	errs []error
+	rows Report
+	bad  bool // something failed
 }
 
-func (r *run) do(ctx context.Context, name string) {
+// before lists those that have to be done before a service: its callees, or in
+// reverse its callers.
+func (r *run) before(work *manifest.Workspace, service string, earlier []string) []string {
+	if !r.work.Reverse {
+		return callees(work, service, earlier)
+	}
+	var callers []string
+	for _, other := range earlier {
+		if slices.Contains(callees(work, other, []string{service}), service) {
+			callers = append(callers, other)
+		}
+	}
+	return callers
+}
+
+func (r *run) do(ctx context.Context, i int) {
 	r.slots <- struct{}{}
 	defer func() { <-r.slots }()
-	if r.failed() {
+	if r.stopped(ctx) {
 		return
 	}
-	if err := ctx.Err(); err != nil {
-		r.note(err)
-		return
-	}
-	r.note(r.work.Do(ctx, name))
+	verdict, err := r.work.Do(ctx, r.rows[i].Service)
+	r.note(ctx, i, verdict, err)
 }
 
-func (r *run) note(err error) {
-	if err == nil {
-		return
-	}
+// note writes down how a service ended.
+func (r *run) note(ctx context.Context, i int, v event.Verdict, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.errs = append(r.errs, err)
+	r.rows[i].end(ctx, v, err)
+	r.bad = r.bad || r.rows[i].Outcome != event.Completed
 }
 
-func (r *run) failed() bool {
+// stopped reports whether nothing more is to begin.
+func (r *run) stopped(ctx context.Context) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.errs) > 0
+	return r.bad || ctx.Err() != nil
 }
 
 // Order returns the names with every callee before its callers, else sorted.

@@ -101,7 +101,7 @@ func optional() map[string]string {
 func valued() map[string][]string {
 	return map[string][]string{
 		"token":    {"-scope", "-subject", "-audience", "-expires"},
-		"deploy":   {"-release"},
+		"deploy":   {"-release", "-busy"},
 		"rollback": {"-to"},
 	}
 }

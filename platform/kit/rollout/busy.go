@@ -59,7 +59,7 @@ type BusyError struct {
 
 // Error says what is under way and how to take its place.
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%s; nothing was changed (%s --if-busy=%s takes its place)", e.Busy, e.again, Supersede)
+	return fmt.Sprintf("%s; nothing was changed (%s --busy=%s takes its place)", e.Busy, e.again, Supersede)
 }
 
 // Next returns the command that watches what is under way.

@@ -78,6 +78,7 @@ type Options struct {
 	Timeout time.Duration // how long to watch; 0 takes the deployer's
 	IfBusy  IfBusy        // when a rollout of the service is under way; "" supersedes
 	Named   bool          // the release was named by the user
+	Anyway  bool          // roll back even to what a schema change left behind
 }
 
 // Plan compares a release with what the environment runs and returns what a

@@ -62,6 +62,13 @@ type Releases interface {
 	Find(ctx context.Context, service, ref string) (Release, error)
 }
 
+// Schemas knows what schema changes took away.
+type Schemas interface {
+	// Behind lists the migrations of release from that took away what release to
+	// may need, in words; an error says why that is not known.
+	Behind(ctx context.Context, service, from, to string) ([]string, error)
+}
+
 // Evidence examines what is promised of an image beyond its being there: its
 // signature, its provenance, its contents, its known vulnerabilities.
 type Evidence interface {

@@ -51,12 +51,13 @@ type Config struct {
 	Alarms    Alarms       // nil: alarms are neither verified nor explained
 	Traffic   check.Reader // nil: target groups and rules are not verified
 	Evidence  []Evidence
+	Releases  Releases // nil: a rollback goes to revisions that ECS has, alone
+	Schemas   Schemas  // nil: a rollback does not look at schema changes
 	// Scale returns the least and the greatest number of tasks of a service; nil
 	// when it is not known.
 	Scale func(service string) (least, greatest int, known bool)
 	// CheckTimeout bounds each check but evidence; 0 takes 15 seconds.
 	CheckTimeout time.Duration
-	Releases     Releases // nil: a rollback goes to revisions that ECS has, alone
 
 	Clock  clockwork.Clock         // nil takes the real one
 	Jitter func() float64          // in [0,1); nil takes a random one

@@ -213,9 +213,15 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
+	cache, err := place.Cache()
+	if err != nil {
+		return nil, err
+	}
+	build := ship.Config{Root: s.root, CacheDir: cache, Environment: env, Registry: client}
 	cfg := rollout.Config{
 		Environment: env.Name, Local: env.IsLocal(),
 		ECS: client, Images: client, Secrets: client, Contracts: client, Logs: client, Alarms: client,
+		Releases: pushed{build}, Schemas: migrated{s.root, s.work},
 	}
 	cfg.Traffic, cfg.Scale = client.Traffic(), scaleOf(env)
 	if env.IsLocal() {
@@ -230,13 +236,8 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := place.Cache()
-	if err != nil {
-		return nil, err
-	}
-	on := &target{env: env, aws: client, attest: signed, build: ship.Config{
-		Root: s.root, CacheDir: cache, Environment: env, Registry: client, Attest: signed,
-	}}
+	build.Attest = signed
+	on := &target{env: env, aws: client, attest: signed, build: build}
 	guards, err := s.guard(on)
 	if err != nil {
 		return nil, err
