@@ -94,27 +94,37 @@ type Trend struct {
 	// makes of the second half.
 	Slope  float64 `json:"slope"`
 	Growth float64 `json:"growth"`
-	Flat   bool    `json:"flat"`
+	// Rise is by how much the least value of the last quarter is above that of the
+	// quarter before: what grows for good never comes back to where it was.
+	Rise float64 `json:"rise"`
+	Flat bool    `json:"flat"`
 }
 
 // flatPart is the part of the mean that a flat value may grow by.
 const flatPart = 0.05
 
 // TrendOf judges the points by their second half, for a program fills its caches
-// at first: flat is what the line through them does not raise by more than 5 %
-// of its mean, or by more than slack, whichever is more. What falls is flat.
+// at first. What may be is 5 % of the second half's mean, or slack, whichever is
+// more. Flat is what the line through the second half does not raise by more than
+// that; and what does so by single high values, as its least value does not rise
+// by half of that from quarter to quarter. What falls is flat.
 func TrendOf(x, y []float64, slack float64) Trend {
 	n := min(len(x), len(y))
 	if n == 0 {
 		return Trend{Flat: true}
 	}
 	half := n / 2
-	t := Trend{First: y[0], Last: y[n-1], Max: slices.Max(y[:n]), Slope: Slope(x[half:n], y[half:n])}
+	second := y[half:n]
+	t := Trend{First: y[0], Last: y[n-1], Max: slices.Max(y[:n]), Slope: Slope(x[half:n], second)}
 	t.Growth = t.Slope * (x[n-1] - x[half])
-	mean := 0.0
-	for _, v := range y[half:n] {
-		mean += v / float64(n-half)
+	if quarter := len(second) / 2; quarter > 0 {
+		t.Rise = slices.Min(second[quarter:]) - slices.Min(second[:quarter])
 	}
-	t.Flat = t.Growth <= max(slack, flatPart*math.Abs(mean))
+	mean := 0.0
+	for _, v := range second {
+		mean += v / float64(len(second))
+	}
+	allowed := max(slack, flatPart*math.Abs(mean))
+	t.Flat = t.Growth <= allowed || t.Rise <= allowed/2
 	return t
 }

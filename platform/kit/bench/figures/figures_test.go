@@ -95,6 +95,8 @@ func TestTrend(t *testing.T) {
 		"grows by less than the slack":    {[]float64{1, 1, 1, 1, 1, 1, 2, 2}, 2, true},
 		"falls":                           {[]float64{80, 70, 60, 50, 40, 30, 20, 10}, 0, true},
 		"one high value among low ones":   {[]float64{5, 5, 5, 5, 5, 9, 5, 5}, 2, true},
+		"high values at the end":          {[]float64{5, 5, 5, 5, 5, 5, 90, 5}, 0, true},
+		"grows in a saw":                  {[]float64{10, 20, 30, 40, 50, 45, 70, 65}, 0, false},
 		"nothing is there all the time":   {[]float64{0, 0, 0, 0, 0, 0, 0, 0}, 0, true},
 		"something where nothing was":     {[]float64{0, 0, 0, 0, 0, 1, 2, 3}, 0, false},
 		"grows from below nothing (sign)": {[]float64{-1, -1, -1, -1, -100, -50, 0, 50}, 0, false},
@@ -104,8 +106,8 @@ func TestTrend(t *testing.T) {
 		}
 	}
 	got := figures.TrendOf(x, []float64{0, 9, 0, 0, 2, 4, 6, 8}, 0)
-	if got.First != 0 || got.Last != 8 || got.Max != 9 || !near(got.Slope, 2) || !near(got.Growth, 6) {
-		t.Errorf("%+v; want the second half's slope of 2 and growth of 6", got)
+	if got.First != 0 || got.Last != 8 || got.Max != 9 || !near(got.Slope, 2) || !near(got.Growth, 6) || got.Rise != 4 {
+		t.Errorf("%+v; want the second half's slope of 2, growth of 6 and rise of 4", got)
 	}
 	if got := figures.TrendOf(nil, nil, 0); !got.Flat {
 		t.Errorf("of nothing: %+v", got)

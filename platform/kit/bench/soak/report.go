@@ -140,7 +140,8 @@ func (r *Report) Print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-24s %8.1f %8.1f %8.1f %20.2f %s\n", t.What, t.First, t.Last, t.Max, t.Growth, verdict)
 	}
-	fmt.Fprintf(w, "flat: the line through the second half (least squares) rises by at most 5 %% of its mean, or by a little:\n ")
+	fmt.Fprintf(w, "flat: over the second half its line (least squares) rises by at most 5 %% of the mean, or by a little (below);\n"+
+		"or its least value by at most half of that from the third quarter to the last, when single high values bend the line\n ")
 	for _, t := range r.Trends {
 		if t.Held == "" {
 			fmt.Fprintf(w, " %s %g;", t.What, t.Slack)
