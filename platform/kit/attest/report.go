@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/slipway-dev/slipway/platform/kit/attest/key"
+	"github.com/slipway-dev/slipway/platform/kit/manifest"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
 )
 
@@ -26,7 +27,8 @@ type Report struct {
 	Go          string          `json:"go,omitempty"`
 	Components  int             `json:"components"` // of the SBOM, when it is good
 	Checks      []rollout.Check `json:"checks"`
-	Verify      []string        `json:"verify"` // commands of another client
+	Login       string          `json:"login"`  // command that lets another client in
+	Verify      []string        `json:"verify"` // commands with which it finds out the same
 }
 
 // KeyReport says with which key an environment's releases are signed.
@@ -47,6 +49,7 @@ func (s *Store) Report(ctx context.Context, q rollout.EvidenceQuery) (Report, er
 		Commit: c.release.Commit, Dirty: c.release.Dirty, Inputs: c.release.Inputs, Repository: c.release.URL,
 		Key:    KeyReport{ID: c.key.ID(), Source: c.key.Source()},
 		Checks: c.checks(q),
+		Login:  loginCommand(q.Environment, c.release.Reference),
 		Verify: verifyCommands(c.key, c.release.Reference),
 	}
 	if origin, err := c.origin(); err == nil {
@@ -56,6 +59,17 @@ func (s *Store) Report(ctx context.Context, q rollout.EvidenceQuery) (Report, er
 		r.Components = contents.Modules
 	}
 	return r, nil
+}
+
+// loginCommand lets cosign into the registry. The embedded cluster's registry
+// and its AWS endpoint have one address.
+func loginCommand(environment, reference string) string {
+	host, _, _ := strings.Cut(reference, "/")
+	endpoint := ""
+	if environment == manifest.Local {
+		endpoint = "--endpoint-url http://" + host + " "
+	}
+	return "aws " + endpoint + "ecr get-login-password | cosign login " + host + " --username AWS --password-stdin"
 }
 
 // verifyCommands are commands with which cosign 3 finds out the same.
@@ -117,7 +131,7 @@ func (r Report) String() string {
 	}
 	_ = t.Flush() // a strings.Builder takes everything
 	b.WriteString("\nwith cosign 3:\n")
-	for _, command := range r.Verify {
+	for _, command := range append([]string{r.Login}, r.Verify...) {
 		b.WriteString("  " + command + "\n")
 	}
 	return b.String()
