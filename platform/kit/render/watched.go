@@ -14,13 +14,14 @@ type watched struct{ lines []string }
 // change takes the next screen in and returns the lines that the one before did
 // not have.
 func (s *watched) change(text string) (news []string) {
+	words := func(l string) string { return strings.Join(strings.Fields(l), " ") } // columns may move
 	before := map[string]bool{}
 	for _, l := range s.lines {
-		before[l] = true
+		before[words(l)] = true
 	}
 	s.lines = strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for _, l := range s.lines {
-		if !before[l] {
+		if !before[words(l)] {
 			news = append(news, l)
 		}
 	}

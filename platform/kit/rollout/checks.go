@@ -96,7 +96,7 @@ func (d *Deployer) checkScale(p Plan, s Service) Check {
 // checkImage examines the image and what is promised of it.
 func (d *Deployer) checkImage(ctx context.Context, p Plan) []Check {
 	const exists = "exists"
-	build := "go tool mage build " + p.Service
+	build := d.command("deploy", p.Service) + "   # builds and pushes it"
 	var have []string
 	first := d.runner().Run(ctx, groupImage, exists, func(ctx context.Context) check.Finding {
 		if p.To.Digest == "" {
@@ -328,9 +328,12 @@ func (d *Deployer) checkMigration(p Plan) []Check {
 	if p.Rollback {
 		c.Detail = "migrations are not undone, and whether release " + p.To.Release + " works on the present schema is not known here"
 	}
-	if p.From.Release == "" {
+	switch p.From.Release {
+	case "":
 		c.Detail = "there is no release before it to be broken by its migrations"
 		return []Check{c}
+	case p.To.Release:
+		return []Check{{Group: groupDatabase, Name: "schema", OK: true, Detail: "release " + p.To.Release + " runs on it"}}
 	}
 	c.Next = "go tool mage check:schema " + p.Service
 	return []Check{c}

@@ -29,8 +29,8 @@ type ServiceStatus struct {
 	Since    time.Time       `json:"since,omitzero"`     // when it was completely rolled out
 	Strategy string          `json:"strategy,omitempty"` // as ECS names it
 	Desired  int             `json:"desired"`
-	Running  int             `json:"running"`
-	Healthy  int             `json:"healthy"`
+	Running  int             `json:"running"` // tasks, of any revision
+	Healthy  int             `json:"healthy"` // that pass their checks, those of the load balancer too
 	Serving  []event.Serving `json:"serving"`
 	Tasks    []TaskStatus    `json:"tasks,omitempty"`
 	Last     *LastRollout    `json:"last_rollout"`     // nil when there was none
@@ -106,17 +106,22 @@ func (d *Deployer) statusOf(ctx context.Context, name string) (ServiceStatus, er
 	r := newReleases(d.cfg.ECS, c.Container)
 	row.Release, row.Revision, row.Strategy = r.of(ctx, s.TaskDefinition), revisionName(s.TaskDefinition), s.Strategy
 	row.Commit, row.Dirty = SourceOf(row.Release)
-	row.Desired, row.Running = s.Desired, s.Running
-	row.Serving = servingOf(ctx, s, r)
+	row.Desired, row.Serving = s.Desired, servingOf(ctx, s, r)
 	tasks, err := d.cfg.ECS.Tasks(ctx, TaskQuery{Cluster: c.Cluster, Service: c.ECSService})
 	if err != nil {
 		return row, err
 	}
 	for _, t := range tasks {
+		if t.Status == "RUNNING" {
+			row.Running++
+		}
 		if t.Status == "RUNNING" && t.Health != "UNHEALTHY" {
 			row.Healthy++
 		}
 		row.Tasks = append(row.Tasks, TaskStatus{Task: t.ID, Revision: revisionName(t.TaskDefinition), Status: t.Status, Health: t.Health, Ports: t.Ports})
+	}
+	if row.Healthy, err = d.healthy(ctx, s, row.Healthy); err != nil {
+		return row, err
 	}
 	deployments, err := d.cfg.ECS.Deployments(ctx, c.Cluster, c.ECSService, lookedBack)
 	if err != nil {
@@ -133,6 +138,30 @@ func (d *Deployer) statusOf(ctx context.Context, name string) (ServiceStatus, er
 	}
 	row.Alarms, err = d.firing(ctx, s.Alarms)
 	return row, err
+}
+
+// healthy is how many of the tasks that run pass the load balancer's checks on
+// every port, where there is one that can be read.
+func (d *Deployer) healthy(ctx context.Context, s Service, running int) (int, error) {
+	if d.cfg.Traffic == nil || running == 0 {
+		return running, nil
+	}
+	for _, b := range s.Balancers {
+		arns := []string{b.Group}
+		if b.Alternate != "" {
+			arns = append(arns, b.Alternate)
+		}
+		groups, err := d.cfg.Traffic.TargetGroups(ctx, arns)
+		if err != nil {
+			return 0, err
+		}
+		healthy := 0
+		for _, g := range groups {
+			healthy += g.Healthy
+		}
+		running = min(running, healthy)
+	}
+	return running, nil
 }
 
 // lookedBack is how many deployments status looks through for the one that
@@ -250,7 +279,11 @@ func (s Status) String() string {
 			fmt.Fprintf(table, "%s\t?\t?\t?\t?\t?\t?\t?\t%s\n", row.Service, row.URL)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", row.Service, row.release(), row.since(),
+		name := row.Service
+		if !row.Unread.IsZero() {
+			name += " (not read)"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", name, row.release(), row.since(),
 			row.Desired, row.Running, row.Healthy, row.strategy(), row.Last, row.URL)
 	}
 	_ = table.Flush() // a builder takes everything
