@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jonboulle/clockwork"
 	"github.com/magefile/mage/mg"
@@ -47,6 +48,7 @@ const (
 	benchRate     = 400
 	benchDeploys  = 3
 	benchRequests = 20000
+	tokenLifetime = 12 * time.Hour // of the load's token
 )
 
 // Rollout counts failed requests while releases roll out on the local cluster under steady load. Example: mage bench:rollout --rate=400.
@@ -75,8 +77,12 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 			return err
 		}
 		path, _, _ := strings.Cut(svc.HTTP.Routes[0], "*")
+		token, err := s.benchToken(on, name+".read")
+		if err != nil {
+			return err
+		}
 		report, err := rollout.Run(s.ctx, rollout.Config{
-			URL: status.Services[0].URL + path, Rate: or(rate, benchRate),
+			URL: status.Services[0].URL + path, Token: token, Rate: or(rate, benchRate),
 			Deploys: or(deploys, benchDeploys), MinRequests: or(requests, benchRequests),
 			Deploy: func(_ context.Context, n int) error {
 				if err := releases.Next(n); err != nil {
@@ -99,6 +105,16 @@ func (Bench) Rollout(ctx context.Context, service *string, rate, deploys, reques
 		s.emit.Emit(event.Result{Kind: "bench", Text: text.String(), Data: report})
 		return nil
 	})
+}
+
+// benchToken has the running cluster mint a token for a load.
+func (s *session) benchToken(on *target, scopes ...string) (string, error) {
+	cluster, err := local.New(s.root, on.env)
+	if err != nil {
+		return "", err
+	}
+	token, err := cluster.Token(s.ctx, issuer.Request{Subject: "bench", Scopes: scopes, Lifetime: tokenLifetime})
+	return token.Value, err
 }
 
 // Deploy measures a deploy, from a changed line to all traffic and back again, beside bare go build, on a cluster of its own. Example: mage bench:deploy --runs=5.

@@ -20,6 +20,8 @@ import (
 type Config struct {
 	// URL is what is read over and over.
 	URL string
+	// Token is sent with each request; empty sends none.
+	Token string
 	// Rate is the load in requests per second.
 	Rate int
 	// Deploys is how many rollouts follow one another.
@@ -96,7 +98,11 @@ func startLoad(cfg Config) *load {
 		codes:    map[int]int{},
 	}
 	l.cond = sync.NewCond(&l.mu)
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: cfg.URL})
+	request := vegeta.Target{Method: http.MethodGet, URL: cfg.URL, Header: http.Header{}}
+	if cfg.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+cfg.Token)
+	}
+	target := vegeta.NewStaticTargeter(request)
 	results := l.attacker.Attack(target, vegeta.Rate{Freq: cfg.Rate, Per: time.Second}, 0, "rollout")
 	go func() {
 		defer close(l.done)

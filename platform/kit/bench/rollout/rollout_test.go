@@ -12,7 +12,11 @@ import (
 
 func TestRunCountsWhatFails(t *testing.T) {
 	var failing atomic.Bool
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		if failing.CompareAndSwap(true, false) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -20,7 +24,7 @@ func TestRunCountsWhatFails(t *testing.T) {
 	defer server.Close()
 	deployed := 0
 	report, err := Run(t.Context(), Config{
-		URL: server.URL, Rate: 200, Deploys: 2, MinRequests: 600,
+		URL: server.URL, Token: "secret", Rate: 200, Deploys: 2, MinRequests: 600,
 		Deploy: func(context.Context, int) error { deployed++; failing.Store(true); return nil },
 	})
 	if err != nil {
