@@ -28,12 +28,17 @@ type machine struct {
 	images  map[string]string // by task definition
 	harm    int               // tasks that the present step takes away
 	besides bool              // the service has what the other strategies need
+	clean   bool              // every target was as healthy as its image when the step began
+
+	given map[string]map[string]float64 // how the rules were divided last
 }
 
 func newMachine(rt *rapid.T, dir string) *machine {
 	w := newWorld(rt, dir)
-	m := &machine{world: w, rt: rt, images: map[string]string{}, besides: rapid.Bool().Draw(rt, "besides")}
+	m := &machine{world: w, rt: rt, images: map[string]string{}, given: map[string]map[string]float64{}, besides: rapid.Bool().Draw(rt, "besides")}
 	w.targets.Judge = func(_ string, t scheduler.Target) string { return m.fitness(t.ID) }
+	w.targets.Shared = m.checkMove
+	w.runtime.Stopped = m.checkDrained
 	w.runtime.Behave = func(spec task.Spec) fake.Behaviour {
 		m.checkMaximum()
 		return behave(spec)
@@ -41,7 +46,7 @@ func newMachine(rt *rapid.T, dir string) *machine {
 	w.create(m.image("run"), int32(rapid.IntRange(1, 4).Draw(rt, "desired")), func(in *ecs.CreateServiceInput) {
 		in.HealthCheckGracePeriodSeconds = aws.Int32(int32(rapid.IntRange(0, 20).Draw(rt, "grace")))
 		if m.besides {
-			besides(m.strategy())(in)
+			twoPorts(m.strategy())(in)
 		}
 	})
 	return m
@@ -108,13 +113,73 @@ func (m *machine) healthy() int {
 
 // checkMaximum runs whenever a task starts.
 func (m *machine) checkMaximum() {
-	if n, most := len(m.live()), m.bounds().Max; n > most && m.rolling() {
+	most := m.bounds().Max
+	if !m.rolling() {
+		most = max(most, 2*int(m.service().DesiredCount)) // both releases, whole
+	}
+	if n := len(m.live()); n > most {
 		m.rt.Fatalf("%d tasks start or run, at most %d may", n, most)
 	}
 }
 
+// checkMove runs whenever a rule was modified: while nothing is taken away, no
+// group gets more traffic that has nobody to answer it, unless neither has.
+func (m *machine) checkMove(rule string, percent map[string]float64) {
+	groups := map[bool]string{false: group, true: green}
+	if rule == grpcRule || rule == grpcTestRule {
+		groups = map[bool]string{false: grpcGroup, true: grpcGreen}
+	}
+	if percent[groups[false]]+percent[groups[true]] != 100 {
+		m.rt.Fatalf("rule %s gives %v", rule, percent)
+	}
+	before := m.given[rule]
+	m.given[rule] = percent
+	if !m.clean || m.harm > 0 || m.service().DesiredCount == 0 {
+		return
+	}
+	for alternate, g := range groups {
+		if percent[g] > before[g] && m.well(g) == 0 && m.well(groups[!alternate]) > 0 {
+			m.rt.Fatalf("rule %s gives %g percent to a group without a healthy target: %s", rule, percent[g], m.story())
+		}
+	}
+}
+
+// checkDrained runs whenever a task is told to stop.
+func (m *machine) checkDrained(arn string) {
+	if m.targets.Draining(arn) {
+		m.rt.Fatalf("task %s is stopped while it finishes requests", arn)
+	}
+}
+
+// checkRules: REST and gRPC are at the same step, and test traffic is never
+// behind production traffic.
+func (m *machine) checkRules() {
+	rest, grpc := m.targets.Shares(rule), m.targets.Shares(grpcRule)
+	if rest[group] != grpc[grpcGroup] || rest[green] != grpc[grpcGreen] {
+		m.rt.Fatalf("REST is divided %v, gRPC %v", rest, grpc)
+	}
+	rest, grpc = m.targets.Shares(testRule), m.targets.Shares(grpcTestRule)
+	if rest[group] != grpc[grpcGroup] || rest[green] != grpc[grpcGreen] || len(rest) > 0 && rest[group] != 100 && rest[green] != 100 {
+		m.rt.Fatalf("REST's test traffic is divided %v, gRPC's %v", rest, grpc)
+	}
+	production := m.targets.Shares(rule)
+	for _, g := range []string{group, green} {
+		if production[g] > 0 && production[g] < 100 && rest[g] == 0 && rest[other(g)] == 0 {
+			m.rt.Fatalf("production traffic %v, test traffic %v", production, rest)
+		}
+	}
+}
+
+func other(g string) string {
+	if g == group {
+		return green
+	}
+	return group
+}
+
 // check holds after every step.
 func (m *machine) check(before int) {
+	m.checkRules()
 	if after, least := m.healthy(), min(before-m.harm, m.bounds().Min); after < least {
 		m.rt.Fatalf("healthy tasks fell from %d to %d, minimum %d, taken away %d", before, after, m.bounds().Min, m.harm)
 	}
@@ -159,6 +224,18 @@ func (m *machine) ailing() int {
 		n += len(m.targets.Registered(g)) - m.well(g)
 	}
 	return n
+}
+
+// fit reports whether every target is as healthy as its image.
+func (m *machine) fit() bool {
+	for _, g := range []string{group, green, grpcGroup, grpcGreen} {
+		for _, id := range m.targets.Registered(g) {
+			if m.targets.Health(g, id).State != m.fitness(id) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // well counts the healthy targets of a group.

@@ -20,6 +20,7 @@ func (m *machine) steps() map[string]func() {
 			if m.besides {
 				m.harm = m.ailing()
 			}
+			m.clean = m.fit()
 			before := m.atLeast(m.healthy())
 			fn()
 			m.idle()

@@ -25,6 +25,27 @@ func tested(config *types.DeploymentConfiguration) func(*ecs.CreateServiceInput)
 	}
 }
 
+// The gRPC side of a service that has both.
+const (
+	grpcGroup    = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web-grpc/0123456789abcdef"
+	grpcGreen    = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web-grpc-2/0123456789abcdef"
+	grpcRule     = "arn:aws:elasticloadbalancing:us-east-1:000000000000:listener-rule/app/x/1/2/5"
+	grpcTestRule = "arn:aws:elasticloadbalancing:us-east-1:000000000000:listener-rule/app/x/1/2/6"
+)
+
+// twoPorts has a service deploy by a strategy, for REST and gRPC.
+func twoPorts(config *types.DeploymentConfiguration) func(*ecs.CreateServiceInput) {
+	return func(in *ecs.CreateServiceInput) {
+		tested(config)(in)
+		in.LoadBalancers = append(in.LoadBalancers, types.LoadBalancer{
+			TargetGroupArn: aws.String(grpcGroup), ContainerName: aws.String("web"), ContainerPort: aws.Int32(9090),
+			AdvancedConfiguration: &types.AdvancedConfiguration{
+				AlternateTargetGroupArn: aws.String(grpcGreen), ProductionListenerRule: aws.String(grpcRule), TestListenerRule: aws.String(grpcTestRule),
+			},
+		})
+	}
+}
+
 // moves records how the rules divide their requests, as "test 0" or
 // "production 10": the alternate group's percent.
 func (w *world) moves() *[]string {

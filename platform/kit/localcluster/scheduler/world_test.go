@@ -120,7 +120,7 @@ func (w *world) register(image string, edit ...func(*types.ContainerDefinition))
 	w.Helper()
 	c := types.ContainerDefinition{
 		Name: aws.String("web"), Image: aws.String(image), Essential: aws.Bool(true),
-		PortMappings: []types.PortMapping{{Name: aws.String("http"), ContainerPort: aws.Int32(8080)}},
+		PortMappings: []types.PortMapping{{Name: aws.String("http"), ContainerPort: aws.Int32(8080)}, {Name: aws.String("grpc"), ContainerPort: aws.Int32(9090)}},
 	}
 	for _, e := range edit {
 		e(&c)

@@ -39,6 +39,8 @@ type Runtime struct {
 	Behave func(task.Spec) Behaviour
 	// Report receives the reports.
 	Report func(task.Report)
+	// Stopped is called with every task that is told to stop.
+	Stopped func(arn string)
 	// Linger keeps stopped tasks alive until Exit is called.
 	Linger bool
 	// Deaf swallows every call, as when the process dies before it acts.
@@ -104,6 +106,9 @@ func (r *Runtime) Stop(arn string, _ map[string]time.Duration) {
 	}
 	linger := r.Linger
 	r.mu.Unlock()
+	if there && r.Stopped != nil {
+		r.Stopped(arn)
+	}
 	if there && !linger {
 		r.Exit(arn, 143)
 	}

@@ -157,6 +157,18 @@ func (f *Targets) Drain() {
 	}
 }
 
+// Draining reports whether a target has requests to finish, in any group.
+func (f *Targets) Draining(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, t := range f.targets {
+		if key.id == id && t.drained != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Registered lists the targets that get traffic in a group, by id.
 func (f *Targets) Registered(group string) []string {
 	f.mu.Lock()
