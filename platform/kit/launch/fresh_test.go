@@ -29,7 +29,7 @@ func put(t *testing.T, root, name, content string, at time.Time) {
 func TestStamp(t *testing.T) {
 	at := time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC)
 	later := at.Add(time.Nanosecond)
-	env := []string{"GOFLAGS=-v", "HOME=/home/a"}
+	env := []string{"GOFLAGS=-v", "LANG=C"}
 	for name, tc := range map[string]struct {
 		change func(root string)
 		env    []string
@@ -37,14 +37,14 @@ func TestStamp(t *testing.T) {
 	}{
 		"nothing":                         {func(string) {}, env, true},
 		"a file of a service":             {func(root string) { put(t, root, "services/a/a.go", "package b", later) }, env, true},
-		"a variable that is none of Go's": {func(string) {}, []string{"HOME=/home/b", "GOFLAGS=-v"}, true},
+		"a variable that is none of Go's": {func(string) {}, []string{"LANG=C.UTF-8", "GOFLAGS=-v"}, true},
 		"a file's size":                   {func(root string) { put(t, root, "platform/kit/a/a.go", "package aa", at) }, env, false},
 		"a file's time":                   {func(root string) { put(t, root, "platform/kit/a/a.go", "package a", later) }, env, false},
 		"a new file":                      {func(root string) { put(t, root, "platform/kit/a/page.html", "", at) }, env, false},
 		"a file is gone":                  {func(root string) { _ = os.Remove(filepath.Join(root, "platform/kit/a/a.go")) }, env, false},
 		"the magefile":                    {func(root string) { put(t, root, "magefile.go", "package main", later) }, env, false},
 		"the workspace":                   {func(root string) { put(t, root, "go.work", "go 1.27.0", later) }, env, false},
-		"a setting of Go's":               {func(string) {}, []string{"GOFLAGS=", "HOME=/home/a"}, false},
+		"a setting of Go's":               {func(string) {}, []string{"GOFLAGS=", "LANG=C"}, false},
 	} {
 		root := t.TempDir()
 		for file, content := range map[string]string{
