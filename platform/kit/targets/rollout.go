@@ -58,14 +58,13 @@ type deployOptions struct {
 // is built and those that it calls are rolled out.
 func (s *session) deploy(on *target, services []string, opts deployOptions) error {
 	var mu sync.Mutex
-	var reports attaching
-	defer reports.wait()
+	defer on.guard.Wait()
 	made := map[string]release.Release{}
 	work := fleet.Work{
 		Prepare: func(ctx context.Context, name string) error {
 			built, err := s.obtain(ctx, on, name, opts.release)
 			if err == nil && opts.release == "" {
-				reports.begin(s, on, name, built.Digest)
+				on.guard.Attach(s.ctx, name, built.Digest, s.emit.For(on.env.Name, name))
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/attest"
 	"github.com/slipway-dev/slipway/platform/kit/event"
+	"github.com/slipway-dev/slipway/platform/kit/guard"
 	"github.com/slipway-dev/slipway/platform/kit/internal/awsx"
 	"github.com/slipway-dev/slipway/platform/kit/local"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
@@ -203,7 +204,7 @@ type target struct {
 	aws      *awsx.Client
 	deployer *rollout.Deployer
 	attest   *attest.Store
-	gate     *vuln.Gate
+	guard    *guard.Guard
 	build    ship.Config
 }
 
@@ -237,14 +238,14 @@ func (s *session) connect(env manifest.Environment) (*target, error) {
 		return nil, err
 	}
 	build.Attest = signed
-	on := &target{env: env, aws: client, attest: signed, build: build}
-	guards, err := s.guard(on)
+	guarded, err := guard.New(guard.Config{Build: build, Database: os.Getenv(vuln.DatabaseVariable)})
 	if err != nil {
 		return nil, err
 	}
-	cfg.Evidence = append([]rollout.Evidence{attest.Examiner{Store: signed}}, guards...)
-	on.deployer, err = rollout.New(cfg)
-	return on, err
+	build.Assembled = guarded.Assembled(s.ctx)
+	cfg.Evidence = append([]rollout.Evidence{attest.Examiner{Store: signed}}, guarded.Evidence()...)
+	deployer, err := rollout.New(cfg)
+	return &target{env: env, aws: client, deployer: deployer, attest: signed, guard: guarded, build: build}, err
 }
 
 // on connects to the named environment.
