@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -184,5 +185,27 @@ func TestServesAgainLate(t *testing.T) {
 	}
 	if v := apply(t, f, release7, rollout.Options{}); v.Outcome != event.Completed || len(v.Serving) != 1 {
 		t.Errorf("verdict %s", v)
+	}
+}
+
+// TestLostSight claims nothing of a rollout that cannot be seen any more.
+func TestLostSight(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	f.ran(t, 1)
+	f.next = func(f *fakeAWS, _ *fakeDeployment, age time.Duration) {
+		if age > 500*time.Millisecond {
+			f.broken["Service"] = errors.New("connection refused")
+		}
+	}
+	d := f.deployer(t)
+	plan, err := d.Plan(t.Context(), "catalog", rollout.Release(release7), rollout.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.Apply(t.Context(), plan, nil)
+	const want = "lost sight of the rollout of release v7 to local (dep00000000000000005 was IN_PROGRESS when last seen, at 10:01:00Z): connection refused"
+	if err == nil || err.Error() != want || event.Next(err) != "go tool mage watch local catalog" {
+		t.Errorf("error %v, next %q; want\n%s", err, event.Next(err), want)
 	}
 }

@@ -88,7 +88,7 @@ func (w *watch) run(ctx context.Context) (Verdict, error) {
 		case ctx.Err() != nil:
 			return w.interrupted(ctx), nil //nolint:nilerr // the verdict says it
 		case err != nil && now.Sub(w.seen) > blind:
-			return Verdict{}, fail("lost sight of the rollout, which goes on by itself", err, w.d.command("status", ""))
+			return Verdict{}, w.lost(err)
 		case err == nil:
 			w.seen = now
 			if v, over := w.judge(ctx, ours, later, now.Sub(started)); over {
@@ -105,6 +105,16 @@ func (w *watch) run(ctx context.Context) (Verdict, error) {
 			return w.interrupted(ctx), nil //nolint:nilerr // the verdict says it
 		}
 	}
+}
+
+// lost is the error when ECS cannot be read any more: nothing is known of the
+// end, not even that there is one.
+func (w *watch) lost(err error) error {
+	seen := "it was never seen"
+	if w.last.Deployment != "" {
+		seen = fmt.Sprintf("%s was %s when last seen, at %s", w.last.Deployment, w.last.State, w.seen.UTC().Format("15:04:05Z"))
+	}
+	return fail(fmt.Sprintf("lost sight of the rollout of release %s to %s (%s)", w.plan.To.Release, w.plan.Environment, seen), err, w.d.command("watch", w.plan.Service))
 }
 
 // look reads our deployment, and whether a later one took the service over.
