@@ -31,7 +31,7 @@ const (
 
 // Services do not start without knowing whose tokens to take. None are sent here.
 const (
-	tokens = "http://bench.invalid"
+	issuer = "http://bench.invalid"
 	keys   = "http://127.0.0.1:9/jwks.json" // the discard port: nobody answers
 )
 
@@ -54,7 +54,7 @@ func (b *bench) starts(ctx context.Context, w io.Writer, runs int) error {
 	s, err := starter.New(starter.Config{
 		Dir: b.temp, Image: made.Reference, User: "AWS", Password: password, Clock: b.clock,
 		Environment: map[string]string{
-			"DATABASE_URL": url, "DRAIN_DELAY": "0s", "AUTH_ISSUER": tokens, "AUTH_AUDIENCE": tokens, "AUTH_JWKS_URL": keys,
+			"DATABASE_URL": url, "DRAIN_DELAY": "0s", "AUTH_ISSUER": issuer, "AUTH_AUDIENCE": issuer, "AUTH_JWKS_URL": keys,
 		},
 	})
 	if err != nil {
@@ -131,7 +131,7 @@ func (b *bench) bareStart(ctx context.Context, url string) (time.Duration, error
 	cmd := exec.CommandContext(ctx, filepath.Join(b.temp, "floor"))
 	cmd.Env = []string{
 		"DATABASE_URL=" + url, "HTTP_PORT=" + port, "GRPC_PORT=0", "INTERNAL_PORT=0", "BIND_ADDRESS=127.0.0.1", "DRAIN_DELAY=0s",
-		"AUTH_ISSUER=" + tokens, "AUTH_AUDIENCE=" + tokens, "AUTH_JWKS_URL=" + keys,
+		"AUTH_ISSUER=" + issuer, "AUTH_AUDIENCE=" + issuer, "AUTH_JWKS_URL=" + keys,
 	}
 	began := b.clock.Now()
 	if err := cmd.Start(); err != nil {

@@ -88,9 +88,9 @@ func (r *Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "\npeak memory in MiB          kit    go   compiler and linker\n")
 	for _, m := range []struct {
 		name string
-		sandbox.Memory
+		of   sandbox.Memory
 	}{{"a change", r.Memory.Change}, {"nothing new", r.Memory.Nothing}} {
-		fmt.Fprintf(w, "  %-23s %5s %5s %5s\n", m.name, mib(m.Kit), mib(m.Go), mib(m.Tools))
+		fmt.Fprintf(w, "  %-23s %5s %5s %5s\n", m.name, mib(m.of.Kit), mib(m.of.Go), mib(m.of.Tools))
 	}
 	fmt.Fprintf(w, "  %-23s %5s\n", "the cluster", mib(r.Memory.Cluster))
 }

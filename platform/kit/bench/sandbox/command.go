@@ -35,16 +35,16 @@ func (r Result) Took() time.Duration { return r.Ended.Sub(r.Began) }
 
 // failure says how the command failed.
 func (r Result) failure(command string) error {
-	text := strings.TrimSpace(r.stderr)
+	lines := []string{strings.TrimSpace(r.stderr)}
 	for _, e := range r.Events {
 		switch d := e.Data.(type) {
 		case event.StepFailed:
-			text += "\n" + d.Error
+			lines = append(lines, d.Error)
 		case event.Verdict:
-			text += "\n" + d.Summary + "\n" + strings.Join(d.Causes, "\n")
+			lines = append(append(lines, d.Summary), d.Causes...)
 		}
 	}
-	return fmt.Errorf("mage %s: exit code %d\n%s", command, r.Code, text)
+	return fmt.Errorf("mage %s: exit code %d\n%s", command, r.Code, strings.Join(lines, "\n"))
 }
 
 // Want returns an error unless the command ended with that exit code.

@@ -66,7 +66,7 @@ func look(pid int, m *Memory) {
 	threads, _ := filepath.Glob(filepath.Join(dir, "task", "*", "children"))
 	for _, file := range threads {
 		children, _ := os.ReadFile(file)
-		for _, child := range bytes.Fields(children) {
+		for child := range bytes.FieldsSeq(children) {
 			if n, err := strconv.Atoi(string(child)); err == nil {
 				look(n, m)
 			}

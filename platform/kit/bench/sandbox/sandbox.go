@@ -126,7 +126,7 @@ func (s *Sandbox) write(name string, content []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // source
 		return fmt.Errorf("make folder of %s: %w", name, err)
 	}
-	if err := os.WriteFile(path, content, mode); err != nil {
+	if err := os.WriteFile(path, content, mode); err != nil { //nolint:gosec // below a folder of our own
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

@@ -219,7 +219,7 @@ func (s *soak) deploy(ctx context.Context, n int) error {
 	s.report.Deploys++
 	s.report.Strategies[strategy]++
 	s.report.took = append(s.report.took, deployed{strategy, time.Since(began).Seconds()})
-	bad := ""
+	var bad string
 	switch {
 	case err != nil:
 		bad = err.Error()

@@ -43,10 +43,10 @@ func TestLoadCountsWhatFails(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	var n atomic.Int64
 	l := start(t.Context(), "test", 500, func(context.Context) error {
-		switch i := n.Add(1); {
-		case i == 5 || i == 9:
+		switch n.Add(1) {
+		case 5, 9:
 			return errors.New("status 502")
-		case i == 12:
+		case 12:
 			return errors.New("no answer")
 		}
 		return nil
