@@ -7,11 +7,13 @@
 // drained as in Elastic Load Balancing; states and reason codes are those of
 // its DescribeTargetHealth.
 //
-// It differs from the real thing on purpose in three ways. A new target is
+// It differs from the real thing on purpose in five ways. A new target is
 // probed every 25 ms until it first answers, so that a rollout on a laptop does
 // not wait for a health check interval. A target that refuses a connection is
 // probed at once. When every target is unhealthy it answers 503 instead of
-// sending requests to all of them ("fail open").
+// sending requests to all of them ("fail open"). A body that comes too slowly
+// is given up (BodyPace), and a head that the services would refuse is refused
+// here. It counts gRPC statuses, which a load balancer in AWS does not look at.
 //
 // It is not a general proxy: it has no TLS, no stickiness and no authentication.
 package gateway
