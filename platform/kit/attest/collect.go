@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -145,11 +146,11 @@ func (c *collected) judge(l referrer.Listed, document referrer.Artifact, err err
 	return one
 }
 
-// of returns the statement of a predicate type that is taken and fits, or why
-// there is none.
-func (c *collected) of(predicateType string, fits func(json.RawMessage) error) (*candidate, error) {
+// has returns nil when there is a statement of a predicate type that is taken
+// and fits, else why there is none.
+func (c *collected) has(predicateType string, fits func(json.RawMessage) error) error {
 	var why error
-	for i, one := range c.found {
+	for _, one := range c.found {
 		if one.predicate != predicateType {
 			continue
 		}
@@ -158,7 +159,7 @@ func (c *collected) of(predicateType string, fits func(json.RawMessage) error) (
 			err = fits(one.statement.Predicate)
 		}
 		if err == nil {
-			return &c.found[i], nil
+			return nil
 		}
 		if why == nil || one.err == nil { // what our key said is the better explanation
 			why = c.refused(one, err)
@@ -167,7 +168,7 @@ func (c *collected) of(predicateType string, fits func(json.RawMessage) error) (
 	if why == nil {
 		why = errAbsent
 	}
-	return nil, why
+	return why
 }
 
 var errAbsent = errors.New("there is none")
@@ -189,7 +190,7 @@ func (c *collected) refused(one candidate, err error) error {
 // agree with.
 func (c *collected) origin() (provenance.Origin, error) {
 	var o provenance.Origin
-	_, err := c.of(statement.Provenance, func(text json.RawMessage) (err error) {
+	err := c.has(statement.Provenance, func(text json.RawMessage) (err error) {
 		if o, err = provenance.Read(text); err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func agrees(o provenance.Origin, r release.Release) error {
 		{"commit", o.Commit, r.Commit},
 		{"inputs", o.Inputs, r.Inputs},
 		{"repository", o.URL, r.URL},
-		{"dirty flag", fmt.Sprint(o.Dirty), fmt.Sprint(r.Dirty)},
+		{"dirty flag", strconv.FormatBool(o.Dirty), strconv.FormatBool(r.Dirty)},
 	} {
 		if fact.said != fact.label {
 			return fmt.Errorf("it says %s %q, the image %q", fact.what, fact.said, fact.label)
@@ -219,7 +220,7 @@ func agrees(o provenance.Origin, r release.Release) error {
 // image, and that every SBOM attached on its own is equal to.
 func (c *collected) bill() (bom.Summary, error) {
 	var s bom.Summary
-	_, err := c.of(statement.SBOM, func(text json.RawMessage) (err error) {
+	err := c.has(statement.SBOM, func(text json.RawMessage) (err error) {
 		if s, err = bom.Read(text); err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func (c *collected) checks(q rollout.EvidenceQuery) []rollout.Check {
 			Detail: "nobody has signed this image; it was pushed before releases were signed, or not by deploy",
 		}}
 	}
-	_, signature := c.of(statement.Signature, func(json.RawMessage) error { return nil })
+	signature := c.has(statement.Signature, func(json.RawMessage) error { return nil })
 	_, origin := c.origin()
 	_, contents := c.bill()
 	return []rollout.Check{

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -74,8 +75,8 @@ func binaryOf(ctx context.Context, repo *referrer.Repository, path, manifestDige
 	if err := json.Unmarshal(content, &image); err != nil {
 		return bom.Binary{}, fmt.Errorf("decode manifest %s: %w", manifestDigest, err)
 	}
-	for i := len(image.Layers) - 1; i >= 0; i-- {
-		packed, err := repo.Blob(ctx, image.Layers[i].Digest)
+	for _, layer := range slices.Backward(image.Layers) {
+		packed, err := repo.Blob(ctx, layer.Digest)
 		if err != nil {
 			return bom.Binary{}, err
 		}

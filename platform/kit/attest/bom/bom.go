@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -184,7 +185,7 @@ func Read(text []byte) (Summary, error) {
 		return Summary{}, fmt.Errorf("decode bill of materials: %w", err)
 	}
 	if bill.BOMFormat != cyclonedx.BOMFormat || bill.Metadata == nil || bill.Metadata.Component == nil {
-		return Summary{}, fmt.Errorf("read bill of materials: it does not say what it is of")
+		return Summary{}, errors.New("read bill of materials: it does not say what it is of")
 	}
 	of := bill.Metadata.Component
 	s := Summary{Service: of.Name, Version: of.Version}
@@ -199,10 +200,10 @@ func Read(text []byte) (Summary, error) {
 		return s, nil
 	}
 	for _, c := range *bill.Components {
-		switch c.Type {
-		case cyclonedx.ComponentTypeApplication:
+		if c.Type == cyclonedx.ComponentTypeApplication {
 			s.Main = c.Name
-		case cyclonedx.ComponentTypeLibrary:
+		}
+		if c.Type == cyclonedx.ComponentTypeLibrary {
 			s.Modules++
 		}
 	}

@@ -32,7 +32,7 @@ func (s *keyService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var in struct {
-		KeyId, SigningAlgorithm, MessageType string //nolint:revive // as the API names it
+		KeyId, SigningAlgorithm, MessageType string
 		Message                              []byte
 	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
