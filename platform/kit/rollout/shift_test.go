@@ -145,7 +145,7 @@ func TestStatusShowsTheShift(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := status.String(); !strings.Contains(text, "v1 in progress (production traffic shift, 10 % of the traffic), 2026-") {
+	if text := status.String(); !strings.Contains(text, "catalog: v1: production traffic shift, 10 % of the traffic\n") {
 		t.Errorf("status:\n%s", text)
 	}
 }

@@ -284,7 +284,7 @@ func (s Status) String() string {
 			name += " (not read)"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\n", name, row.release(), row.since(),
-			row.Desired, row.Running, row.Healthy, row.strategy(), row.Last, row.URL)
+			row.Desired, row.Running, row.Healthy, row.strategy(), row.rollout(), row.URL)
 	}
 	_ = table.Flush() // a builder takes everything
 	lines := strings.Split(b.String(), "\n")
@@ -302,6 +302,9 @@ func (s Status) String() string {
 // remarks are the lines below the table.
 func (s ServiceStatus) remarks() string {
 	var b strings.Builder
+	if s.Last != nil && s.Last.Stage != "" {
+		fmt.Fprintf(&b, "%s: %s: %s\n", s.Service, s.Last.Release, s.Last)
+	}
 	if s.Last != nil && s.Last.Why != "" {
 		fmt.Fprintf(&b, "%s: %s %s: %s\n", s.Service, s.Last.Release, strings.ReplaceAll(s.Last.Outcome, "_", " "), s.Last.Why)
 	}
@@ -345,18 +348,25 @@ func (s ServiceStatus) strategy() string {
 	return strings.ToLower(s.Strategy)
 }
 
-// String returns "v2 rolled back, 2026-01-02 15:04:05Z", or "none".
-func (l *LastRollout) String() string {
-	if l == nil {
+// rollout is the newest rollout in a few words: "completed, 2026-01-02
+// 15:04:05Z", with its release when the service aims at another.
+func (s ServiceStatus) rollout() string {
+	if s.Last == nil {
 		return "none"
 	}
-	outcome := strings.ReplaceAll(l.Outcome, "_", " ")
-	if l.Stage != "" {
-		share := fmt.Sprintf("%s, %g %% of the traffic", stageWords(l.Stage), l.Weight)
-		if !l.StageSince.IsZero() {
-			share += " since " + l.StageSince.Format("15:04:05Z")
-		}
-		outcome += " (" + share + ")"
+	text := strings.ReplaceAll(s.Last.Outcome, "_", " ") + ", " + s.Last.At.UTC().Format(statusTime)
+	if s.Last.Release != s.Release {
+		text = s.Last.Release + " " + text
 	}
-	return fmt.Sprintf("%s %s, %s", l.Release, outcome, l.At.UTC().Format(statusTime))
+	return text
+}
+
+// String returns the stage of a rollout under way: "production traffic shift,
+// 10 % of the traffic since 15:04:05Z".
+func (l LastRollout) String() string {
+	text := fmt.Sprintf("%s, %g %% of the traffic", stageWords(l.Stage), l.Weight)
+	if !l.StageSince.IsZero() {
+		text += " since " + l.StageSince.Format("15:04:05Z")
+	}
+	return text
 }
