@@ -23,10 +23,11 @@ func (a *application) shift(ctx context.Context) (Verdict, error) {
 		return Verdict{}, fail("list deployments of "+c.ECSService, err, a.again())
 	}
 	last := newest(deployments)
+	going := !last.Ended() || last.State == StateSuccessful
 	switch {
-	case last.ARN == a.plan.Seen:
-	case last.TaskDefinition == a.plan.To.TaskDefinition && !a.plan.Insist:
+	case last.TaskDefinition == a.plan.To.TaskDefinition && !a.plan.Insist && (last.ARN != a.plan.Seen || going && !a.plan.Force):
 		return a.watch(ctx, last.ARN, nil, nil) // somebody was quicker with the same
+	case last.ARN == a.plan.Seen:
 	case !a.precedes(last):
 		return a.yield(ctx, last)
 	}
