@@ -43,6 +43,9 @@ func (e RuntimeError) Error() string {
 // Next is a command that works.
 func (RuntimeError) Next() string { return "go tool mage up --runtime " + localcluster.RuntimeProcess }
 
+// ExitCode is that of a wrong argument.
+func (RuntimeError) ExitCode() int { return 2 }
+
 // Choose says what tasks run as from the next Start on, until something else is
 // chosen or the cluster's data is removed: "process" or "docker".
 func (c *Cluster) Choose(runtime string) error {

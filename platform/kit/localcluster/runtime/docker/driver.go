@@ -136,7 +136,7 @@ func (d *driver) board(ctx context.Context, t *lifecycle.Task, p *place) (err er
 	}
 	ways := d.cfg.Ways(aws.ToString(t.Spec().Definition.Family))
 	p.outside, err = ferry.Open(ferry.Config{
-		Dir: p.dir, User: owner, Ports: ways, Dialed: d.noting(t),
+		Dir: p.dir, User: owner, Ports: ways, Dialed: d.noting(t), Clock: d.cfg.Clock,
 	})
 	if err != nil {
 		return err
@@ -144,17 +144,7 @@ func (d *driver) board(ctx context.Context, t *lifecycle.Task, p *place) (err er
 	if p.container, err = d.launch(ctx, t, p.dir, user, ways); err != nil {
 		return err
 	}
-	if err := d.arrival(ctx, p); err != nil {
-		return err
-	}
-	for _, c := range t.Containers() {
-		for _, port := range c.Ports() {
-			if err := p.outside.Lead(ctx, int(port.HostPort), int(port.ContainerPort)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return d.arrival(ctx, p)
 }
 
 // launch starts the ferry's container.
@@ -185,14 +175,23 @@ func (d *driver) launch(ctx context.Context, t *lifecycle.Task, dir, user string
 func (d *driver) arrival(ctx context.Context, p *place) error {
 	limit := d.cfg.Clock.NewTimer(ferryLimit)
 	defer limit.Stop()
-	ended := d.cfg.Engine.api.ContainerWait(ctx, p.container, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+	waiting, cancel := context.WithCancel(ctx)
+	waited := d.cfg.Engine.api.ContainerWait(waiting, p.container, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+	ended := make(chan string, 1)
+	go func() { // the client waits until it is heard
+		select {
+		case r := <-waited.Result:
+			ended <- fmt.Sprintf("it ended with %d", r.StatusCode)
+		case err := <-waited.Error:
+			ended <- err.Error()
+		}
+	}()
+	defer cancel()
 	select {
 	case <-p.outside.Ready():
 		return nil
-	case r := <-ended.Result:
-		return fmt.Errorf("the ferry ended with %d: %s", r.StatusCode, d.cfg.Engine.lastLines(ctx, p.container))
-	case err := <-ended.Error:
-		return err
+	case how := <-ended:
+		return fmt.Errorf("the ferry did not arrive: %s: %s", how, d.cfg.Engine.lastLines(ctx, p.container))
 	case <-limit.Chan():
 		return fmt.Errorf("the ferry did not arrive within %s", ferryLimit)
 	case <-ctx.Done():
@@ -226,6 +225,11 @@ func (d *driver) Start(ctx context.Context, c *lifecycle.Container) (lifecycle.I
 	if _, err := d.cfg.Engine.api.ContainerStart(ctx, made.ID, client.ContainerStartOptions{}); err != nil {
 		d.remove(made.ID)
 		return nil, fmt.Errorf("CannotStartContainerError: %w", err)
+	}
+	for _, port := range c.Ports() {
+		i.ways = append(i.ways, p.outside.Lead(int(port.HostPort), int(port.ContainerPort), func(err error) {
+			d.cfg.Logger.Warn("a container cannot be reached", "container", made.ID, "error", err)
+		}))
 	}
 	i.begin()
 	return i, nil

@@ -35,6 +35,7 @@ type instance struct {
 	container *lifecycle.Container
 	id        string
 
+	ways   []func() // what ends the ways in
 	over   chan struct{}
 	logged chan struct{} // closed when all output is read
 	exit   lifecycle.Exit
@@ -57,6 +58,9 @@ func (i *instance) begin() {
 	go func() {
 		defer close(i.over)
 		i.exit = i.await()
+		for _, end := range i.ways { // callers are refused from now on
+			end()
+		}
 	}()
 	go func() {
 		defer close(i.logged)

@@ -113,7 +113,7 @@ func resources(spec task.Spec, def types.ContainerDefinition, over types.Contain
 		}
 	}
 	r.Memory = memory * mebibyte
-	r.MemorySwap = r.Memory // no swap beside it
+	r.MemorySwap = r.Memory         // no swap beside it
 	for _, u := range def.Ulimits { // Fargate's own default may be above what the engine may give
 		r.Ulimits = append(r.Ulimits, &container.Ulimit{Name: string(u.Name), Soft: int64(u.SoftLimit), Hard: int64(u.HardLimit)})
 	}

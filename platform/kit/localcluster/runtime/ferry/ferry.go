@@ -6,8 +6,9 @@
 // task. Neither listens anywhere else, and nothing but the named ports passes.
 //
 // The folder holds out.sock, made by Outside, and in.sock, made by Inside. A
-// connection begins with two bytes, the port in network byte order; all that
-// follows is carried as it is. Port 0 at out.sock is Inside saying that it is
+// connection begins with two bytes, the port in network byte order; at in.sock a
+// byte comes back when the task took the connection. All that follows is carried
+// as it is. Port 0 at out.sock is Inside saying that it is
 // ready; it ends when that connection does, and so does not outlive a cluster
 // that died.
 package ferry

@@ -109,9 +109,7 @@ func TestInto(t *testing.T) {
 			}
 			outside, ended := start(t, ferry.Config{Dir: at})
 			service, host := echo(t), free(t)
-			if err := outside.Lead(t.Context(), host, service); err != nil {
-				t.Fatal(err)
-			}
+			lead(t, outside, host, service)
 			text := make([]byte, 1<<20)
 			_, _ = rand.Read(text)
 			var all sync.WaitGroup
@@ -134,19 +132,78 @@ func TestInto(t *testing.T) {
 	}
 }
 
-// TestRefused: a task that does not listen resets the connection, so that the
-// caller knows that nothing was done.
+// lead leads a port and waits until it carries.
+func lead(t *testing.T, outside *ferry.Outside, host, task int) (stop func()) {
+	t.Helper()
+	stop = outside.Lead(host, task, func(err error) { t.Error(err) })
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		_, err := call(host, []byte("x"))
+		if err == nil {
+			return stop
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRefused: where the task does not listen nobody does, and one that stops to
+// listen resets the connection, so that the caller knows that nothing was done.
 func TestRefused(t *testing.T) {
 	outside, _ := start(t, ferry.Config{Dir: t.TempDir()})
-	host := free(t)
-	if err := outside.Lead(t.Context(), host, free(t)); err != nil {
+	host, task := free(t), free(t)
+	stop := outside.Lead(host, task, func(err error) { t.Error(err) })
+	if got, err := call(host, []byte("x")); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("got %q, %v from a task that does not listen yet", got, err)
+	}
+	stop()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("y"))
+			_ = c.Close()
+		}
+	})
+	stop = lead(t, outside, host, l.Addr().(*net.TCPAddr).Port)
+	_ = l.Close()
+	serving.Wait()
 	if got, err := call(host, []byte("x")); len(got) != 0 || !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("got %q, %v from a task that does not listen", got, err)
+		t.Errorf("got %q, %v from a task that listens no more", got, err)
 	}
-	if err := outside.Lead(t.Context(), host, 1); err == nil {
-		t.Error("a port was led twice")
+	stop()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		_, err := call(host, []byte("x"))
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v after the end", err)
+		}
+	}
+}
+
+// TestPortInUse: the way in says so when its port is another program's.
+func TestPortInUse(t *testing.T) {
+	outside, _ := start(t, ferry.Config{Dir: t.TempDir()})
+	taken, failed := echo(t), make(chan error, 1)
+	outside.Lead(taken, echo(t), func(err error) { failed <- err })
+	select {
+	case err := <-failed:
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nothing was said within 10 s")
 	}
 }
 

@@ -90,5 +90,10 @@ func enter(ctx context.Context, c stream) {
 		refuse(c)
 		return
 	}
+	if _, err := c.Write([]byte{1}); err != nil {
+		refuse(to)
+		refuse(c)
+		return
+	}
 	carry(c, to)
 }

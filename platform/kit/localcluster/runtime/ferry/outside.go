@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
+	"time"
+
+	"github.com/jonboulle/clockwork"
 )
 
 // Config says what passes between a task and this machine.
@@ -24,6 +28,8 @@ type Config struct {
 	// Dialed is told the own address of each connection that is made for the
 	// task, before the first byte passes; it returns what to call at its end.
 	Dialed func(own net.Addr) (ended func())
+	// Clock is for tests; nil is the real one.
+	Clock clockwork.Clock
 }
 
 // Outside is this machine's end of a task's ferry.
@@ -31,6 +37,8 @@ type Outside struct {
 	cfg   Config
 	at    folder
 	ready chan struct{}
+	ctx   context.Context // ended by Close
+	end   context.CancelFunc
 
 	mu        sync.Mutex
 	arrived   bool
@@ -47,8 +55,13 @@ func Open(cfg Config) (*Outside, error) {
 		return nil, err
 	}
 	o := &Outside{cfg: cfg, at: at, ready: make(chan struct{}), conns: map[net.Conn]bool{}}
+	o.ctx, o.end = context.WithCancel(context.Background())
+	if o.cfg.Clock == nil {
+		o.cfg.Clock = clockwork.NewRealClock()
+	}
 	l, err := at.listen(outName)
 	if err != nil {
+		o.end()
 		return nil, errors.Join(err, at.file.Close())
 	}
 	o.serve(l, o.leave)
@@ -65,22 +78,70 @@ func Open(cfg Config) (*Outside, error) {
 // Ready is closed when Inside has arrived and listens.
 func (o *Outside) Ready() <-chan struct{} { return o.ready }
 
-// Lead makes a port of this machine's loopback one of the task's.
-func (o *Outside) Lead(ctx context.Context, hostPort, taskPort int) error {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(hostPort)))
-	if err != nil {
-		return fmt.Errorf("listen for the task: %w", err)
+// Pauses between tries whether the task listens.
+const (
+	firstTry = 5 * time.Millisecond
+	lastTry  = 500 * time.Millisecond
+)
+
+// Lead makes a port of this machine's loopback one of the task's. As long as the
+// task does not listen nobody does, so that callers are refused as they would be
+// by the task itself; so they are again after stop. An error at this machine's
+// end is told to failed.
+func (o *Outside) Lead(hostPort, taskPort int, failed func(error)) (stop func()) {
+	ctx, cancel := context.WithCancel(o.ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return cancel
 	}
-	o.serve(l, func(c stream) {
-		in, err := o.at.dial(inName, taskPort)
+	o.wg.Go(func() {
+		for wait := firstTry; ; wait = min(2*wait, lastTry) {
+			if c, err := o.enter(taskPort); err == nil {
+				_ = c.Close()
+				break
+			}
+			select {
+			case <-o.cfg.Clock.After(wait):
+			case <-ctx.Done():
+				return
+			}
+		}
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(hostPort)))
 		if err != nil {
-			refuse(c)
+			if ctx.Err() == nil {
+				failed(fmt.Errorf("listen for the task: %w", err))
+			}
 			return
 		}
-		o.carry(c, in)
+		defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+		accept(l, func(c stream) {
+			in, err := o.enter(taskPort)
+			if err != nil {
+				refuse(c)
+				return
+			}
+			o.carry(c, in)
+		})
 	})
-	return nil
+	return cancel
+}
+
+// enter connects to a port of the task.
+func (o *Outside) enter(port int) (*net.UnixConn, error) {
+	c, err := o.at.dial(inName, port)
+	if err != nil {
+		return nil, err
+	}
+	if !o.hold(c) {
+		return nil, net.ErrClosed
+	}
+	defer o.release(c)
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		return nil, errors.Join(fmt.Errorf("the task does not listen: %w", err), c.Close())
+	}
+	return c, nil
 }
 
 // serve accepts until Close.
@@ -154,14 +215,20 @@ func (o *Outside) hold(c net.Conn) bool {
 }
 
 func (o *Outside) drop(c net.Conn) {
+	o.release(c)
+	_ = c.Close()
+}
+
+// release leaves a connection to whoever has it.
+func (o *Outside) release(c net.Conn) {
 	o.mu.Lock()
 	delete(o.conns, c)
 	o.mu.Unlock()
-	_ = c.Close()
 }
 
 // Close cuts what passes and waits until nothing does. Inside ends by it.
 func (o *Outside) Close() {
+	o.end()
 	o.mu.Lock()
 	o.closed = true
 	for _, l := range o.listeners {
