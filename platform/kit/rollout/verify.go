@@ -40,10 +40,18 @@ type VerifyError struct {
 	Serving []event.Serving // what has running tasks; nil when that is not known
 }
 
-// Error tells every check as a tree, and what serves.
+// Error tells every check as a tree, what serves, and what to type next.
 func (e *VerifyError) Error() string {
-	return fmt.Sprintf("verify %s %s in %s: %s, nothing was changed\n%s  serving: %s",
+	text := fmt.Sprintf("verify %s %s in %s: %s, nothing was changed\n%s  serving: %s",
 		e.Service, e.All.Release, e.Env, e.All.Summary(), e.All.Tree(), event.ServingText(e.Serving))
+	var told []string
+	for _, c := range e.Failed {
+		if c.Next != "" && !slices.Contains(told, c.Next) {
+			told = append(told, c.Next)
+			text += "\nnext: " + c.Next
+		}
+	}
+	return text
 }
 
 // Next returns the command of the first failed check.
