@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/daemon"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/runtime/docker"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
 )
 
@@ -68,7 +70,7 @@ func Examine(ctx context.Context, root string, work *manifest.Workspace) Report 
 	r = append(r, ports(ctx, root, work)...)
 	return append(r,
 		program(ctx, "terraform", Optional, "only for staging and production", "version"),
-		program(ctx, "docker", Optional, "never needed", "--version"),
+		container(ctx),
 		program(ctx, "aws", Optional, "handy: pip install awscli", "--version"),
 	)
 }
@@ -98,6 +100,17 @@ func program(ctx context.Context, name string, without State, next string, args 
 	}
 	first, _, _ := strings.Cut(text, "\n")
 	return Finding{name, OK, first, ""}
+}
+
+// container says whether tasks could run as containers.
+func container(ctx context.Context) Finding {
+	const name = "Docker engine"
+	engine, err := docker.Connect(ctx, "")
+	if err != nil {
+		return Finding{name, Optional, "only for up --runtime=docker; " + err.Error(), event.Next(err)}
+	}
+	defer func() { _ = engine.Close() }() // it was only asked
+	return Finding{name, OK, "version " + engine.Version + ", for up --runtime=docker", ""}
 }
 
 func folders(root string) Report {
