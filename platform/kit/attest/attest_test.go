@@ -56,8 +56,13 @@ func TestABuildIsSignedOnce(t *testing.T) {
 	if len(before) != 0 {
 		t.Fatalf("the unsigned release has %d artifacts", len(before))
 	}
+	says := []string{", signed", ", signed already"}
 	for i, added := range []int{4, 0} { // the checkout is as the unsigned release left it
+		h.calls.told = ""
 		built, err := h.build(h.store)
+		if !strings.Contains(h.calls.told, "nothing new to push"+says[i]) || strings.Contains(h.calls.told, "already") != (added == 0) {
+			t.Errorf("build %d does not say %q:\n%s", i, says[i], h.calls.told)
+		}
 		if err != nil || built.Digest != made.unsigned.Digest {
 			t.Fatalf("build %d: %s, %v", i, built.Digest, err)
 		}

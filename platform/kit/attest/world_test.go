@@ -3,6 +3,7 @@ package attest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -93,6 +94,7 @@ type home struct {
 type calls struct {
 	mu   sync.Mutex
 	list []string
+	told string // events of builds
 }
 
 func (c *calls) handler(next http.Handler) http.Handler {
@@ -204,17 +206,19 @@ func (h *home) build(store *attest.Store) (release.Release, error) {
 	if err != nil {
 		return release.Release{}, err
 	}
-	emit := event.NewEmitter(nowhere{}, clockwork.NewRealClock())
+	emit := event.NewEmitter(h, clockwork.NewRealClock())
 	return ship.Build(context.Background(), ship.Config{
 		Root: h.root, CacheDir: filepath.Join(shared, "cache"), Environment: env, Registry: h, Attest: store,
 		Platforms: image.Platforms{image.Host()},
 	}, "tiny", emit)
 }
 
-// nowhere hears no events.
-type nowhere struct{}
-
-func (nowhere) Emit(event.Event) {}
+// Emit hears what a build tells.
+func (h *home) Emit(e event.Event) {
+	h.calls.mu.Lock()
+	defer h.calls.mu.Unlock()
+	h.calls.told += fmt.Sprintf("%+v\n", e)
+}
 
 func (h *home) repository(t *testing.T) *referrer.Repository {
 	t.Helper()
