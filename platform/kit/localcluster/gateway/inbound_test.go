@@ -26,6 +26,7 @@ func uploading(t *testing.T, size int, handler http.HandlerFunc) *upload {
 	t.Helper()
 	u := &upload{clock: clockwork.NewFakeClock()}
 	u.bundle = setup(t, Config{Clock: u.clock})
+	u.linger = 50 * time.Millisecond
 	u.group(nil)
 	u.backend("a", handler)
 	var err error
@@ -142,7 +143,6 @@ func TestAnAnswerBeforeTheEndOfTheBody(t *testing.T) {
 	u := uploading(t, 1<<20, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 	})
-	u.linger = 50 * time.Millisecond
 	fmt.Fprint(u.conn, strings.Repeat("x", 40<<10))
 	res, err := http.ReadResponse(bufio.NewReader(u.conn), nil) // the clock stands
 	if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
