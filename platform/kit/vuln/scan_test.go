@@ -113,6 +113,8 @@ func TestScanOfUnusualEntries(t *testing.T) {
 	withdrawn.withdrawn = true
 	whole := textAdvisory
 	whole.symbols = nil
+	absent := stdAdvisory // no function of the binary is in any package that entries are about
+	absent.pkg, absent.symbols = "net/http", []string{"Get"}
 	cases := map[string]struct {
 		entry   advisory
 		program *program
@@ -125,6 +127,7 @@ func TestScanOfUnusualEntries(t *testing.T) {
 		"introduced later":        {later, called, "", ""},
 		"introduced later, fixed": {later, fixed, vuln.Called, "v0.3.8"},
 		"withdrawn":               {withdrawn, called, "", ""},
+		"nothing of it there":     {absent, called, vuln.Required, "go1.99.1"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
