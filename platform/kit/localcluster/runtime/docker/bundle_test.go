@@ -66,7 +66,7 @@ func setup(t *testing.T, change ...func(*fakeEngine)) *bundle {
 	}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "ferry")
-	if err := os.WriteFile(program, []byte("program"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(program, []byte("program"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	b.cfg = Config{

@@ -228,7 +228,7 @@ func (d *driver) Start(ctx context.Context, c *lifecycle.Container) (lifecycle.I
 	}
 	for _, port := range c.Ports() {
 		i.ways = append(i.ways, p.outside.Lead(int(port.HostPort), int(port.ContainerPort), func(err error) {
-			d.cfg.Logger.Warn("a container cannot be reached", "container", made.ID, "error", err)
+			d.cfg.Logger.WarnContext(ctx, "a container cannot be reached", "container", made.ID, "error", err)
 		}))
 	}
 	i.begin()

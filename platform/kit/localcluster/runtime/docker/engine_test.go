@@ -179,8 +179,8 @@ func (e *fakeEngine) serveExec(w http.ResponseWriter, parts []string) {
 func (e *fakeEngine) serveContainers(w http.ResponseWriter, r *http.Request, parts []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case parts[0] == "create":
+	switch parts[0] {
+	case "create":
 		c := &fakeContainer{id: fmt.Sprintf("c%d", len(e.containers)), name: r.URL.Query().Get("name"), ended: make(chan struct{}), stop: func() {}}
 		if err := json.NewDecoder(r.Body).Decode(&c.asked); err != nil {
 			e.t.Error(err)
@@ -188,7 +188,7 @@ func (e *fakeEngine) serveContainers(w http.ResponseWriter, r *http.Request, par
 		e.containers[c.id] = c
 		reply(w, 201, map[string]string{"Id": c.id})
 		return
-	case parts[0] == "json":
+	case "json":
 		want := r.URL.Query().Get("filters")
 		list := []map[string]any{}
 		for _, c := range e.containers {
@@ -209,7 +209,7 @@ func (e *fakeEngine) serveContainers(w http.ResponseWriter, r *http.Request, par
 		c.end(container.State{ExitCode: 137})
 		delete(e.containers, c.id)
 		e.removed = append(e.removed, c.name)
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	e.serveContainer(w, r, c, parts[1])
@@ -221,11 +221,11 @@ func (e *fakeEngine) serveContainer(w http.ResponseWriter, r *http.Request, c *f
 	case "start":
 		c.started = true
 		e.run(c)
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	case "wait":
 		e.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		w.(http.Flusher).Flush() // an engine answers at once, and tells later
 		select {
 		case <-c.ended:
@@ -241,9 +241,7 @@ func (e *fakeEngine) serveContainer(w http.ResponseWriter, r *http.Request, c *f
 		reply(w, 200, map[string]any{"Id": c.id, "State": state})
 	case "logs":
 		out := e.output
-		frame := make([]byte, 8)
-		frame[0] = 1
-		binary.BigEndian.PutUint32(frame[4:], uint32(len(out)))
+		frame := binary.BigEndian.AppendUint32([]byte{1, 0, 0, 0}, uint32(len(out)))
 		_, _ = w.Write(append(frame, out...))
 		w.(http.Flusher).Flush()
 		e.mu.Unlock()
@@ -258,7 +256,7 @@ func (e *fakeEngine) serveContainer(w http.ResponseWriter, r *http.Request, c *f
 		if signal == "SIGKILL" || c.asked.Labels["polite"] != "no" {
 			c.end(container.State{ExitCode: map[string]int{"SIGKILL": 137}[signal]})
 		}
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	case "exec":
 		var body struct{ Cmd []string }
 		_ = json.NewDecoder(r.Body).Decode(&body)

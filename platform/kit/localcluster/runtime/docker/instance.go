@@ -82,7 +82,7 @@ func (i *instance) await() lifecycle.Exit {
 		waited := i.api().ContainerWait(context.Background(), i.id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 		select {
 		case <-waited.Result:
-		case <-waited.Error:
+		case <-waited.Error: //nolint:errcheck // look says more
 		}
 		exit, ended, err := i.look()
 		switch {

@@ -79,7 +79,7 @@ func (d driver) Start(ctx context.Context, c *lifecycle.Container) (lifecycle.In
 	i.out.begin()
 	if err := d.ledger.add(c.ID(), i.PID(), c.Task().Spec().ARN); err != nil {
 		// The mark in the environment finds it all the same.
-		d.cfg.Logger.Warn("process not recorded", "pid", i.PID(), "error", err)
+		d.cfg.Logger.WarnContext(ctx, "process not recorded", "pid", i.PID(), "error", err)
 	}
 	go func() {
 		_ = i.cmd.Wait() // the state says it all
