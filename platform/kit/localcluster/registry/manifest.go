@@ -297,8 +297,17 @@ func (r *Registry) referrers(repo, d, artifactType string) ([]ociregistry.Descri
 	r.content.RLock()
 	defer r.content.RUnlock()
 	var found []ociregistry.Descriptor
-	err := r.eachManifest(repo, func(desc ociregistry.Descriptor, _ record, o outline) error {
-		if o.Subject == nil || o.Subject.Digest.String() != d {
+	elsewhere := func(manifest string) bool {
+		subject, known := r.subjects.Load(manifest)
+		return known && subject != d
+	}
+	err := r.eachManifestBut(repo, elsewhere, func(desc ociregistry.Descriptor, _ record, o outline) error {
+		subject := ""
+		if o.Subject != nil {
+			subject = o.Subject.Digest.String()
+		}
+		r.subjects.Store(desc.Digest.String(), subject)
+		if subject != d {
 			return nil
 		}
 		if artifactType != "" && o.artifact() != artifactType {
@@ -324,12 +333,21 @@ func (r *Registry) listReferrers(_ context.Context, repo string, d ociregistry.D
 
 // eachManifest visits a repository's manifests in the order of their digests.
 func (r *Registry) eachManifest(repo string, visit func(ociregistry.Descriptor, record, outline) error) error {
+	return r.eachManifestBut(repo, func(string) bool { return false }, visit)
+}
+
+// eachManifestBut passes over the manifests of the digests that skip accepts,
+// without reading them.
+func (r *Registry) eachManifestBut(repo string, skip func(d string) bool, visit func(ociregistry.Descriptor, record, outline) error) error {
 	entries, err := os.ReadDir(filepath.Join(r.store.repoDir(repo), "_manifests"))
 	if err != nil && !notExist(err) {
 		return fmt.Errorf("list manifests: %w", err)
 	}
 	for _, entry := range entries {
 		d := "sha256:" + strings.TrimSuffix(entry.Name(), ".json")
+		if skip(d) {
+			continue
+		}
 		var rec record
 		if found, err := readJSON(r.store.recordPath(repo, d), &rec); err != nil {
 			return err

@@ -73,6 +73,11 @@ type Registry struct {
 	// Pushing a manifest and collecting garbage exclude each other.
 	content sync.RWMutex
 
+	// subjects remembers what a manifest refers to, by digest; empty for nothing.
+	// It follows from the content, so it never has to be forgotten. Without it
+	// each look at what refers to one image would read every manifest.
+	subjects sync.Map
+
 	mu      sync.Mutex
 	uploads map[string]*upload
 }
