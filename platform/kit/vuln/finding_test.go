@@ -12,8 +12,8 @@ func TestPackagesGoToTheirModule(t *testing.T) {
 	t.Parallel()
 	var got []Finding
 	for _, s := range []sighting{
-		{id: "GO-1", module: "a.b/c/d", found: "v1.0.0", fixed: "v1.1.0"},
 		{id: "GO-1", module: "a.b/c", found: "v2.0.0", fixed: "v2.1.0"},
+		{id: "GO-1", module: "a.b/c/d", found: "v1.0.0", fixed: "v1.1.0"},
 		{id: "GO-1", module: "stdlib", found: "v1.26.8", fixed: "v1.26.9"},
 		{id: "GO-2", module: "fork.example/x", found: "v0.1.0"},
 		{id: "GO-1", module: "a.b/c", found: "v2.0.0", pkg: "a.b/c/d/e", function: "T.M"},
@@ -24,8 +24,8 @@ func TestPackagesGoToTheirModule(t *testing.T) {
 		got = add(got, s)
 	}
 	want := []Finding{
-		{ID: "GO-1", Module: "a.b/c/d", Found: "v1.0.0", Fixed: "v1.1.0", Level: Called, Packages: []string{"a.b/c/d/e"}, Functions: []string{"a.b/c/d/e.T.M"}},
 		{ID: "GO-1", Module: "a.b/c", Found: "v2.0.0", Fixed: "v2.1.0", Level: Imported, Packages: []string{"a.b/c/e"}},
+		{ID: "GO-1", Module: "a.b/c/d", Found: "v1.0.0", Fixed: "v1.1.0", Level: Called, Packages: []string{"a.b/c/d/e"}, Functions: []string{"a.b/c/d/e.T.M"}},
 		{ID: "GO-1", Module: "stdlib", Found: "go1.26.8", Fixed: "go1.26.9", Level: Called, Packages: []string{"net/http"}, Functions: []string{"net/http.Get"}},
 		{ID: "GO-2", Module: "fork.example/x", Found: "v0.1.0", Level: Called, Packages: []string{"x.y/z/p"}, Functions: []string{"x.y/z/p.F"}},
 	}
