@@ -2,16 +2,21 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/magefile/mage/mg"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/guard"
+	"github.com/slipway-dev/slipway/platform/kit/invariant"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
 	"github.com/slipway-dev/slipway/platform/kit/manifest"
+	"github.com/slipway-dev/slipway/platform/kit/schema"
 	"github.com/slipway-dev/slipway/platform/kit/ship"
 	"github.com/slipway-dev/slipway/platform/kit/vuln"
 )
@@ -96,4 +101,73 @@ func (s *session) checkVuln(env manifest.Environment, service string) error {
 		"report": report, "judgement": judgement,
 	}})
 	return policy.Refuse(report, now)
+}
+
+// Schema runs the release before a service's newest migration on the schema after it, beside the new one. Example: mage check:schema all.
+func (Check) Schema(ctx context.Context, service string, json *bool) error {
+	return run(ctx, 1, json, func(s *session) error {
+		names, err := s.services(service)
+		if err != nil {
+			return err
+		}
+		cache, err := place.Cache()
+		if err != nil {
+			return err
+		}
+		if err := place.Prepare(cache); err != nil {
+			return err
+		}
+		servers, err := postgres.Obtain(s.ctx, cache, nil)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			svc, err := s.work.Service(name)
+			if err != nil {
+				return err
+			}
+			result, err := schema.Check(s.ctx, schema.Config{Root: s.root, Servers: servers, Emit: s.emit.For("", name)}, svc)
+			if err != nil {
+				return err
+			}
+			s.emit.For("", name).Emit(event.Result{Kind: "schema", Text: fmt.Sprintf("%s: %s\n", name, result.Said), Data: result})
+		}
+		return nil
+	})
+}
+
+// Invariants runs the check of the release that runs, as a task, for the service behind the environment or for all, and prints what its data breaks. Example: mage check:invariants local.
+func (Check) Invariants(ctx context.Context, env string, service *string, json *bool) error {
+	return run(ctx, 1, json, func(s *session) error {
+		names, err := s.services(or(service, all))
+		if err != nil {
+			return err
+		}
+		on, err := s.on(env)
+		if err != nil {
+			return err
+		}
+		checker, err := invariant.New(invariant.Config{
+			Environment: on.env.Name, Local: on.env.IsLocal(), Contracts: on.aws, ECS: on.aws, Logs: on.aws,
+		})
+		if err != nil {
+			return err
+		}
+		reports, errs := make([]invariant.Report, len(names)), make([]error, len(names))
+		var every sync.WaitGroup
+		for i, name := range names {
+			every.Go(func() { reports[i], errs[i] = checker.Check(s.ctx, name, s.emit.For(on.env.Name, name)) })
+		}
+		every.Wait()
+		told := make([]invariant.Report, 0, len(names))
+		for i, r := range reports {
+			if errs[i] == nil {
+				told = append(told, r)
+			}
+		}
+		if len(told) > 0 {
+			s.emit.For(on.env.Name, "").Emit(event.Result{Kind: "invariants", Text: invariant.Text(told), Data: told})
+		}
+		return errors.Join(errors.Join(errs...), invariant.Broken(on.env.Name, told))
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/place"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/postgres"
+	"github.com/slipway-dev/slipway/platform/kit/servicemap"
 	"github.com/slipway-dev/slipway/platform/kit/toolchain"
 )
 
@@ -86,6 +87,19 @@ func Doctor(ctx context.Context, json *bool) error {
 		if !report.Healthy() {
 			return &usageError{text: "something is missing", next: "see above"}
 		}
+		return nil
+	})
+}
+
+// Graph draws the services as their manifests join them; --format is text, mermaid, dot or json. Example: mage graph --format=mermaid.
+func Graph(ctx context.Context, format *string, json *bool) error {
+	return run(ctx, 0, json, func(s *session) error {
+		services := servicemap.New(s.work)
+		text, err := services.Write(servicemap.Format(value(format)))
+		if err != nil {
+			return err
+		}
+		s.emit.Emit(event.Result{Kind: "graph", Text: text, Data: services})
 		return nil
 	})
 }
