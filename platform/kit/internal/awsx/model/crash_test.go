@@ -146,6 +146,8 @@ func TestTwoAtOnce(t *testing.T) {
 						fault = "both want the same and do not both get it"
 					case tc.second == "3" && serves == "2" && done[0] != event.Completed, tc.second == "3" && serves == "3" && done[1] != event.Completed:
 						fault = "whose release serves did not complete"
+					case tc.second == "3" && tc.busy == rollout.Refuse && a.verdict.Outcome == event.Superseded && a.verdict.Deployment != "":
+						fault = "what was not to be superseded was"
 					case tc.second == "3" && tc.busy == rollout.Refuse && a.verdict.Outcome != event.Completed && b.verdict.Outcome != event.Completed:
 						fault = "nobody completed"
 					case w.revisions() > tc.revisions:

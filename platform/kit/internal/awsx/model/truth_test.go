@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
-	"github.com/slipway-dev/slipway/platform/kit/rollout/model"
+	"github.com/slipway-dev/slipway/platform/kit/internal/awsx/model"
 )
 
 // stateOf is the model's state of a deployment.

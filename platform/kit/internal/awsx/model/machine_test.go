@@ -15,7 +15,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/fake"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
-	"github.com/slipway-dev/slipway/platform/kit/rollout/model"
+	"github.com/slipway-dev/slipway/platform/kit/internal/awsx/model"
 )
 
 // machine lets several people and all of misfortune at one service.
