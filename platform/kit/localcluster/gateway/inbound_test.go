@@ -132,7 +132,7 @@ func TestALongUploadAtADecentRatePasses(t *testing.T) {
 		u.clock.Advance(30 * time.Second)
 	}
 	close(read)
-	if res, body := u.answer(); res.StatusCode != 200 || body != fmt.Sprint(500*seconds) {
+	if res, body := u.answer(); res.StatusCode != http.StatusOK || body != fmt.Sprint(500*seconds) {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}
 }

@@ -114,7 +114,7 @@ func TestTestTrafficComesBack(t *testing.T) {
 			}))
 		},
 		"superseded": func(w *world, _ *string) {
-			w.targets.Judge = func(g string, _ scheduler.Target) string { return scheduler.TargetInitial }
+			w.targets.Judge = func(_ string, _ scheduler.Target) string { return scheduler.TargetInitial }
 			w.deploy(w.register("run:3"))
 		},
 	} {
