@@ -13,9 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"pgregory.net/rapid"
 
+	"github.com/slipway-dev/slipway/platform/kit/internal/awsx/model"
 	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/fake"
 	"github.com/slipway-dev/slipway/platform/kit/rollout"
-	"github.com/slipway-dev/slipway/platform/kit/internal/awsx/model"
 )
 
 // machine lets several people and all of misfortune at one service.

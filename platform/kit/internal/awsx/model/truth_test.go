@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-dev/slipway/platform/kit/event"
 	"github.com/slipway-dev/slipway/platform/kit/internal/awsx/model"
+	"github.com/slipway-dev/slipway/platform/kit/localcluster/scheduler/fake"
 )
 
 // stateOf is the model's state of a deployment.
@@ -35,6 +36,8 @@ func (w *world) checkTruth(k *kit) {
 		return
 	case len(k.began) > 0 && v.Deployment != k.began[len(k.began)-1] && v.Outcome != event.TimedOut:
 		w.Fatalf("%s began %v and speaks of %q\n%s", k.name, k.began, v.Deployment, w.story())
+	case v.Outcome == event.Completed && !w.works(v.Release):
+		w.Fatalf("%s says that release %s completed, which cannot run\n%s", k.name, v.Release, w.story())
 	case v.Deployment == "":
 		w.checkNothingBegan(k)
 		return
@@ -50,6 +53,12 @@ func (w *world) checkTruth(k *kit) {
 	if !over || want != v.Outcome {
 		w.Fatalf("%s says %s of a deployment that is %s (%s)\n%s", k.name, v.Outcome, state, dep.Status, w.story())
 	}
+}
+
+// works reports whether a release's tasks come up and answer.
+func (w *world) works(release string) bool {
+	digit := strings.TrimPrefix(release, "v")
+	return w.act[digit] == fake.Run && !w.sick[digit]
 }
 
 // checkNothingBegan holds a verdict without a deployment against the rest.
