@@ -209,3 +209,31 @@ func TestLostSight(t *testing.T) {
 		t.Errorf("error %v, next %q; want\n%s", err, event.Next(err), want)
 	}
 }
+
+// TestOutcomeOf is the table of ends.
+func TestOutcomeOf(t *testing.T) {
+	t.Parallel()
+	end := start.Add(time.Minute)
+	begun := func(at time.Time) *rollout.Deployment { return &rollout.Deployment{CreatedAt: at} }
+	for name, tc := range map[string]struct {
+		state string
+		ended time.Time
+		next  *rollout.Deployment
+		want  event.Outcome
+	}{
+		"successful":            {rollout.StateSuccessful, end, begun(end), event.Completed},
+		"put back":              {rollout.StateRollbackSuccessful, end, begun(end), event.RolledBack},
+		"not put back":          {rollout.StateRollbackFailed, end, nil, event.Failed},
+		"stopped":               {rollout.StateStopped, end, nil, event.Failed},
+		"stopped by the next":   {rollout.StateStopped, end, begun(end), event.Superseded},
+		"stopped, end unknown":  {rollout.StateStopped, time.Time{}, begun(end), event.Superseded},
+		"stopped, another then": {rollout.StateStopped, end, begun(end.Add(5 * time.Second)), event.Failed},
+		"going":                 {rollout.StateInProgress, time.Time{}, nil, ""},
+		"going back":            {rollout.StateRollbackInProgress, time.Time{}, nil, ""},
+	} {
+		got, over := rollout.OutcomeOf(rollout.Deployment{State: tc.state, FinishedAt: tc.ended}, tc.next)
+		if got != tc.want || over != (tc.want != "") {
+			t.Errorf("%s: %q, %t; want %q", name, got, over, tc.want)
+		}
+	}
+}
