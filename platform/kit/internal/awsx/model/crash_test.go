@@ -204,3 +204,25 @@ func TestWhoCameLastServes(t *testing.T) {
 		t.Errorf("release %s serves; the slow one ended as %s\n%s", got, slow.verdict.Outcome, w.story())
 	}
 }
+
+// TestAnOldPlanGivesWay: what was planned, rolled out and completed while a
+// deploy prepared itself is not undone by it.
+func TestAnOldPlanGivesWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, t.TempDir(), strategies()["rolling"](), false)
+	defer w.close()
+	w.begin("first", deploy("1", rollout.Options{})).run()
+	w.steady()
+	slow := w.begin("slow", deploy("2", rollout.Options{}))
+	for slow.pending != "Register" {
+		slow.step(goOn)
+	}
+	w.checkTruth(w.begin("quick", deploy("3", rollout.Options{})).run())
+	slow.run()
+	w.checkTruth(slow)
+	w.steady()
+	w.checkWhole()
+	if got := w.digit(*w.service().TaskDefinition); got != "3" || slow.verdict.Outcome != event.Superseded || len(slow.began) > 0 {
+		t.Errorf("release %s serves; %s", got, slow)
+	}
+}

@@ -135,6 +135,7 @@ func (k *kit) step(a answer) {
 			k.w.sched.Tick()
 		}
 	}
+	k.w.clock.Advance(time.Millisecond) // no two calls are made at the same time
 	k.answers <- a
 	k.await()
 	if k.dead { // it is gone: nothing that it asks for happens

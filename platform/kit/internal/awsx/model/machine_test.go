@@ -47,30 +47,49 @@ func (m *machine) some() *kit {
 // steps are everything that can happen, the frequent ones more than once.
 func (m *machine) steps() map[string]func() {
 	walk := func() {
-		for range 1 + m.draw(25, "calls") {
+		for range rapid.SampledFrom([]int{1, 4, 16, 40}).Draw(m.rt, "calls") {
 			if k := m.some(); k != nil {
 				k.step(goOn)
 			}
 		}
 	}
-	befall := func(a answer) func() {
-		return func() {
-			if k := m.some(); k != nil {
-				k.step(a)
+	rush := func() { // until its deployment is under way
+		if k := m.some(); k != nil {
+			for n := 0; n < 60 && !k.over && len(k.began) == 0; n++ {
+				k.step(goOn)
 			}
 		}
 	}
+	// misfortune strikes some way into a command, as often at its update as at
+	// any of the looks before.
+	misfortune := func() {
+		k := m.some()
+		if k == nil {
+			return
+		}
+		for n := m.draw(30, "calls before"); n > 0 && !k.over; n-- {
+			k.step(goOn)
+		}
+		if rapid.Bool().Draw(m.rt, "at the update") {
+			for n := 0; n < 60 && !k.over && k.pending != "Update"; n++ {
+				k.step(goOn)
+			}
+		}
+		k.step(rapid.SampledFrom([]answer{refuse, lose, kill, bury}).Draw(m.rt, "answer"))
+	}
 	return map[string]func(){
-		"deploy": m.deploy, "deploy too": m.deploy, "roll back": func() { m.command("rollback", rollback("")) },
+		"deploy": m.deploy, "deploy too": m.deploy, "deploy as well": m.deploy, "roll back": func() { m.command("rollback", rollback("")) },
 		"watch": func() { m.command("watch", nil) },
 		"walk":  walk, "walk on": walk, "walk further": walk, "walk along": walk,
-		"throttle": befall(refuse), "lose": befall(lose), "kill": befall(kill), "bury": befall(bury),
-		"time":      func() { m.pass(time.Duration(1+m.draw(90, "seconds")) * time.Second) },
-		"fire":      func() { m.alarms.Fire("errors") },
-		"calm":      func() { m.alarms.Fire() },
-		"restart":   m.restartAny,
-		"stop task": m.stopTask,
-		"configure": m.configure,
+		"rush": rush, "rush on": rush,
+		"overtake": func() { m.deploy(); rush() }, "overtake again": func() { m.deploy(); rush() },
+		"misfortune": misfortune,
+		"time":       func() { m.pass(time.Duration(1+m.draw(90, "seconds")) * time.Second) },
+		"fire":       func() { m.alarms.Fire("errors") },
+		"calm":       func() { m.alarms.Fire() },
+		"restart":    m.restartAny,
+		"stop task":  m.stopTask,
+		"configure":  m.configure,
 		"migration": func() {
 			m.act["migrate"] = []fake.Behaviour{fake.Finish, fake.Finish, fake.Crash}[m.draw(3, "migration")]
 		},
@@ -109,6 +128,9 @@ func (m *machine) deploy() {
 	opts := rollout.Options{IfBusy: rollout.Supersede, Force: m.draw(8, "force") == 0}
 	if m.draw(4, "busy") == 0 {
 		opts.IfBusy = rollout.Refuse
+	}
+	if m.draw(4, "calm") > 0 {
+		m.alarms.Fire() // with one firing every deploy is refused
 	}
 	m.command("deploy "+digit, deploy(digit, opts))
 }
@@ -186,7 +208,7 @@ func TestAnyScheduleEndsWholeAndTold(t *testing.T) {
 		defer m.bury()
 		steps := m.steps()
 		order := slices.Sorted(maps.Keys(steps))
-		for range rapid.IntRange(5, 30).Draw(rt, "steps") {
+		for range rapid.SampledFrom([]int{10, 25, 40}).Draw(rt, "steps") {
 			steps[rapid.SampledFrom(order).Draw(rt, "step")]()
 			m.check()
 		}
