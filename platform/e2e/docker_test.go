@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -298,7 +299,7 @@ func (d *docker) engineRestarted(t *testing.T) {
 	eventually(t, time.Minute, "the services answer again", func() error {
 		a, err := d.try("GET", "/v1/"+d.product, nil)
 		if err != nil || a.Status != http.StatusOK {
-			return fmt.Errorf("%d, %v", a.Status, err)
+			return errors.Join(err, fmt.Errorf("status %d", a.Status))
 		}
 		return nil
 	})

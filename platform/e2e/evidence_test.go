@@ -48,7 +48,9 @@ type evidence struct {
 
 func (e *evidence) release(t *testing.T) {
 	out := e.mustMage(t, "release", "local", "catalog", "--json").Stdout
-	var event struct{ Data struct{ Data json.RawMessage } }
+	var event struct {
+		Data struct{ Data json.RawMessage }
+	}
 	for line := range strings.Lines(out) {
 		if strings.Contains(line, `"components"`) && json.Unmarshal([]byte(line), &event) == nil {
 			break

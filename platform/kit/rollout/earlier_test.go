@@ -23,7 +23,7 @@ func (shelf) Find(_ context.Context, _, ref string) (rollout.Release, error) {
 	return rollout.Release(release(7)), nil
 }
 
-func (s shelf) Behind(_ context.Context, _, from, to string) ([]string, error) {
+func (s shelf) Behind(_ context.Context, _, _, to string) ([]string, error) {
 	if to == "v1" {
 		return nil, errors.New("release v1 is not that of a commit")
 	}

@@ -51,8 +51,8 @@ func (d *Deployer) earlier(ctx context.Context, b *begun, to string) (TaskDefini
 		return TaskDefinition{}, err
 	}
 	var target TaskDefinition
-	switch {
-	case to == "":
+	switch to {
+	case "":
 		target, err = d.before(ctx, b, deployments)
 	default:
 		var found bool

@@ -238,7 +238,7 @@ func (d *Deployer) WatchStatus(ctx context.Context, services []string, sink even
 
 // follow adds what only the look before tells: since when a stage lasts, and
 // what a service that cannot be read was like.
-func (s *Status) follow(before Status, at time.Time) {
+func (s Status) follow(before Status, at time.Time) {
 	at = at.UTC().Truncate(time.Second)
 	for i := range s.Services {
 		now := &s.Services[i]

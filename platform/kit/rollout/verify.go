@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,16 +43,17 @@ type VerifyError struct {
 
 // Error tells every check as a tree, what serves, and what to type next.
 func (e *VerifyError) Error() string {
-	text := fmt.Sprintf("verify %s %s in %s: %s, nothing was changed\n%s  serving: %s",
+	var text strings.Builder
+	fmt.Fprintf(&text, "verify %s %s in %s: %s, nothing was changed\n%s  serving: %s",
 		e.Service, e.All.Release, e.Env, e.All.Summary(), e.All.Tree(), event.ServingText(e.Serving))
 	var told []string
 	for _, c := range e.Failed {
 		if c.Next != "" && !slices.Contains(told, c.Next) {
 			told = append(told, c.Next)
-			text += "\nnext: " + c.Next
+			text.WriteString("\nnext: " + c.Next)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // Next returns the command of the first failed check.

@@ -29,7 +29,7 @@ func Find(ctx context.Context, cfg Config, service, ref string) (release.Release
 	if found.Version == "" || found.Service != service {
 		why := "it does not say of which service it is a release"
 		if found.Service != "" {
-			why = fmt.Sprintf("it is a release of %s", found.Service)
+			why = "it is a release of " + found.Service
 		}
 		return release.Release{}, &image.Error{
 			Kind: image.KindNotFound, What: fmt.Sprintf("find release %q of %s", ref, service),

@@ -71,7 +71,7 @@ func run(m *testing.M) int {
 func (p *program) build(t *testing.T) string {
 	t.Helper()
 	p.once.Do(func() {
-		dir, err := os.MkdirTemp(built, "tiny-")
+		dir, err := os.MkdirTemp(built, "tiny-") //nolint:usetesting // tests share it
 		if err != nil {
 			p.err = err.Error()
 			return

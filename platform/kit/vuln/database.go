@@ -142,7 +142,7 @@ func (f folder) read(_ context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	return limited(file)
 }
 

@@ -74,7 +74,7 @@ func (p Policy) Text(r Report, j Judgement, now time.Time) string {
 		parts = append(parts, "passed over: "+p.reasons(j.Ignored))
 	}
 	if len(j.Below) > 0 {
-		parts = append(parts, fmt.Sprintf("known without failing: %s", ids(j.Below)))
+		parts = append(parts, "known without failing: "+ids(j.Below))
 	}
 	if len(parts) == 0 {
 		parts = []string{"nothing is known"}

@@ -46,7 +46,7 @@ type sighting struct{ id, module, found, fixed, pkg, function string }
 // which modules an entry is about; of a package it may then name a module that
 // only begins like it (a.b/c of a.b/c/d), so the package's path decides.
 func add(findings []Finding, s sighting) []Finding {
-	at := -1
+	var at int
 	if s.pkg != "" {
 		at = owner(findings, s.id, s.pkg)
 	} else {

@@ -207,8 +207,7 @@ func (g *Gate) Attach(ctx context.Context, repository, digest string) error {
 		return nil
 	}
 	report, err := g.Report(ctx, repository, digest)
-	var lacking *DatabaseError
-	if errors.As(err, &lacking) {
+	if _, lacking := errors.AsType[*DatabaseError](err); lacking {
 		return nil // the check says so
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -144,7 +145,7 @@ func functionNames(table io.ReaderAt, order binary.ByteOrder) ([]byte, error) {
 	}
 	from := order.Uint64(header[fixedHeader+namesBegin*8:])
 	to := order.Uint64(header[fixedHeader+namesEnd*8:])
-	if from > to || to-from > maxNames {
+	if from > to || to-from > maxNames || from > math.MaxInt64 {
 		return nil, fmt.Errorf("names are from %d to %d", from, to)
 	}
 	names := make([]byte, to-from)

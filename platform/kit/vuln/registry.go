@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -110,8 +111,8 @@ func binaryOf(img v1.Image) (Bytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := len(layers) - 1; i >= 0; i-- {
-		content, err := fileIn(layers[i], path)
+	for _, layer := range slices.Backward(layers) {
+		content, err := fileIn(layer, path)
 		if err != nil {
 			return nil, err
 		}

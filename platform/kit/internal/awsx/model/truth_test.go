@@ -75,6 +75,7 @@ func (w *world) checkNothingBegan(k *kit) {
 		if len(list) == 0 || *list[len(list)-1].ServiceDeploymentArn == k.plan.Seen {
 			w.Fatalf("%s gave way to nothing\n%s", k.name, w.story())
 		}
+	case event.Failed, event.RolledBack, event.TimedOut, event.Interrupted: // nothing follows for the cluster
 	}
 }
 

@@ -112,7 +112,7 @@ func (w *world) open() {
 	w.must(err)
 	w.runtime.Report, w.targets.Changed = w.sched.Report, w.sched.TargetChanged
 	w.must(w.sched.Recover(context.Background()))
-	var handler http.Handler = wire.NewHandler(ecsapi.New(w.sched, region, account))
+	handler := http.Handler(wire.NewHandler(ecsapi.New(w.sched, region, account)))
 	w.handler.Store(&handler)
 }
 
