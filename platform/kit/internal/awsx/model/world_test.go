@@ -112,9 +112,12 @@ func (w *world) open() {
 	w.must(err)
 	w.runtime.Report, w.targets.Changed = w.sched.Report, w.sched.TargetChanged
 	w.must(w.sched.Recover(context.Background()))
-	handler := http.Handler(wire.NewHandler(ecsapi.New(w.sched, region, account)))
+	handler := w.handle()
 	w.handler.Store(&handler)
 }
+
+// handle returns the cluster's ECS API as it is now.
+func (w *world) handle() http.Handler { return wire.NewHandler(ecsapi.New(w.sched, region, account)) }
 
 // restart ends the cluster without a word and starts it again with those tasks.
 func (w *world) restart(adopt ...string) {
