@@ -28,6 +28,7 @@ type machine struct {
 	images  map[string]string // by task definition
 	harm    int               // tasks that the present step takes away
 	besides bool              // the service has what the other strategies need
+	peak    int               // the highest desired count so far
 	clean   bool              // every target was as healthy as its image when the step began
 
 	given map[string]map[string]float64 // how the rules were divided last
@@ -115,7 +116,10 @@ func (m *machine) healthy() int {
 func (m *machine) checkMaximum() {
 	most := m.bounds().Max
 	if !m.rolling() {
-		most = max(most, 2*int(m.service().DesiredCount)) // both releases, whole
+		// Both releases, whole; one that serves is not scaled in while the other
+		// comes up beside it.
+		m.peak = max(m.peak, int(m.service().DesiredCount))
+		most = max(most, 2*m.peak)
 	}
 	if n := len(m.live()); n > most {
 		m.rt.Fatalf("%d tasks start or run, at most %d may", n, most)
