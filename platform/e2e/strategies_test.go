@@ -6,45 +6,17 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// TestStrategies rolls releases out by every strategy that moves traffic, while
-// products are read all the time: both releases answer meanwhile and no request
-// fails. A release that fails some requests is put back by its alarm.
-func TestStrategies(t *testing.T) {
-	s := &strategies{checkout: newCheckout(t)}
-	s.edit(t, server, "\treturn toProto(p), nil\n}\n\n// UpdateProduct", "\treturn titled(toProto(p)), nil\n}\n\n// UpdateProduct")
-	s.code(t, "one", "")
-	s.checkout.up(t)
-	s.product = s.checkout.rest(t, http.StatusOK, "POST", "/v1/products", map[string]any{
-		"title": "Shifted", "sku": "SHIFTED", "price": price("1", 0),
-	}).text("name")
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
-		{"canary", s.good("{strategy: rolling, bake: 1m, alarms: [errors, latency]}", "{strategy: canary, bake: 0m, alarms: [errors]}", "two",
-			"10 % of the traffic for 5 minutes, then all", "production traffic shift at 10 %")},
-		{"a canary that fails requests", s.bad},
-		{"blue/green", s.good("{strategy: canary, bake: 0m", "{strategy: blue_green, bake: 1m", "three", "blue/green", "bake time at 100 %")},
-		{"linear", s.good("{strategy: blue_green, bake: 1m", "{strategy: linear, bake: 0m", "four",
-			"20 % more of the traffic every 1 minute", "production traffic shift at 20 %", "production traffic shift at 80 %")},
-	} {
-		if !t.Run(part.name, func(t *testing.T) { part.run(t) }) {
-			t.Fatalf("it ends at %q: what follows builds on it", part.name)
-		}
-	}
-}
-
 const server = "services/catalog/internal/rpc/server.go"
 
+// strategies is a checkout whose catalog answers with a title that its release
+// chose.
 type strategies struct {
 	*checkout
 	product, title string
@@ -56,44 +28,6 @@ func (s *strategies) code(t *testing.T, title, first string) {
 	s.write(t, handler, "package rpc\n\nimport (\n\t\"sync/atomic\"\n\n\tcatalogv1 \"github.com/slipway-dev/slipway/proto/slipway/catalog/v1\"\n)\n\nvar turn atomic.Int64\n\n"+
 		"func titled(p *catalogv1.Product) *catalogv1.Product {\n\tif turn.Add(1)%2 == 0 {\n\t\t"+first+"\n\t}\n\tp.Title = \""+title+"\"\n\treturn p\n}\n")
 	s.title = title
-}
-
-// good rolls a sound release out by another strategy; the output shows parts.
-func (s *strategies) good(from, to, title string, shows ...string) func(*testing.T) {
-	return func(t *testing.T) {
-		before := s.title
-		s.edit(t, "services/catalog/service.yaml", from, to)
-		s.code(t, title, "")
-		stop := s.readers()
-		r := s.mage(t, "up")
-		seen := stop()
-		if r.Code != 0 {
-			t.Fatalf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
-		}
-		wantIn(t, "the output", r.Stdout+r.Stderr, shows...)
-		if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, slices.Sorted(slices.Values([]string{before, title}))) {
-			t.Errorf("answers %v, want those of %s and %s alone", seen, before, title)
-		}
-		t.Logf("answers: %v", seen)
-		s.serves(t, title)
-	}
-}
-
-// bad tries a release that fails half of its requests.
-func (s *strategies) bad(t *testing.T) {
-	before := s.title
-	s.code(t, "bad", `panic("out of cheese")`)
-	stop := s.readers()
-	r := s.mage(t, "deploy", "local", "catalog")
-	seen := stop()
-	if r.Code != 3 {
-		t.Errorf("exit code %d, want 3 (rolled back)", r.Code)
-	}
-	wantIn(t, "the verdict", r.Stdout+r.Stderr, "rolled back", "at 10 % of the traffic", "alarm slipway-local-catalog-errors went off", "out of cheese", "next:")
-	t.Logf("answers: %v", seen)
-	s.serves(t, before)
-	s.title = before
-	eventually(t, 20*time.Second, "the alarm is quiet again", func() error { return s.quiet(t.Context()) })
 }
 
 // quiet says whether an alarm is firing: while one does, no rollout may begin.
