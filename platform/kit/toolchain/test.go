@@ -59,11 +59,11 @@ func Test(ctx context.Context, o Options, race bool) error {
 	if race {
 		args = append(args, "-race")
 	}
-	if withTerraform(o.Stderr) {
-		args = append(args, "-tags="+terraformTag)
-	}
 	if o.Only == "" {
-		return o.command(append(args, "work")...).Run(ctx)
+		if err := o.command(append(args, "work")...).Run(ctx); err != nil || !withTerraform(o.Stderr) {
+			return err
+		}
+		return o.command("go", "test", "-tags="+terraformTag, "./platform/terraform/tests/...").Run(ctx)
 	}
 	modules, err := o.modules()
 	if err != nil {
