@@ -41,7 +41,7 @@ func (e RuntimeError) Error() string {
 }
 
 // Next is a command that works.
-func (RuntimeError) Next() string { return "go tool mage up --runtime " + localcluster.RuntimeProcess }
+func (RuntimeError) Next() string { return "go tool mage up --runtime=" + localcluster.RuntimeProcess }
 
 // ExitCode is that of a wrong argument.
 func (RuntimeError) ExitCode() int { return 2 }

@@ -39,7 +39,7 @@ func (e *EngineError) Unwrap() error { return e.err }
 func (e *EngineError) Next() string { return e.Hint }
 
 // instead is the way that needs no engine.
-const instead = "or without Docker: go tool mage up --runtime process"
+const instead = "or without Docker: go tool mage up --runtime=process"
 
 // Engine is a Docker engine of this machine.
 type Engine struct {
@@ -61,7 +61,7 @@ func Connect(ctx context.Context, host string) (*Engine, error) {
 	if runtime.GOOS != "linux" {
 		return nil, &EngineError{
 			Why:  "the Docker runtime needs Linux: elsewhere the engine runs in a virtual machine, which the sockets of tasks do not cross",
-			Hint: "go tool mage up --runtime process",
+			Hint: "go tool mage up --runtime=process",
 		}
 	}
 	if host == "" {
@@ -73,7 +73,7 @@ func Connect(ctx context.Context, host string) (*Engine, error) {
 	if !strings.HasPrefix(host, "unix://") {
 		return nil, &EngineError{
 			Why:  fmt.Sprintf("the engine at %s may run elsewhere; one of this machine is needed, on a unix socket", host),
-			Hint: hostVariable + "=unix:///var/run/docker.sock go tool mage up --runtime docker   # " + instead,
+			Hint: hostVariable + "=unix:///var/run/docker.sock go tool mage up --runtime=docker   # " + instead,
 		}
 	}
 	api, err := client.New(client.WithHost(host))
@@ -100,7 +100,7 @@ func (e *Engine) examine(ctx context.Context) error {
 	}
 	e.Version, e.zstd = res.Info.ServerVersion, !versions.LessThan(e.api.ClientVersion(), zstdVersion)
 	if res.Info.OSType != "linux" {
-		return &EngineError{Why: "the engine runs containers of " + res.Info.OSType + ", not of Linux", Hint: "go tool mage up --runtime process"}
+		return &EngineError{Why: "the engine runs containers of " + res.Info.OSType + ", not of Linux", Hint: "go tool mage up --runtime=process"}
 	}
 	has := func(option string) bool {
 		return slices.ContainsFunc(res.Info.SecurityOptions, func(s string) bool { return strings.HasPrefix(s, "name="+option) })
