@@ -61,7 +61,7 @@ func (d *docker) refused(t *testing.T) {
 		code          int
 		shows         []string
 	}{
-		"no socket":       {"unix:///nowhere/docker.sock", "docker", 1, []string{"no Docker engine runs here", "/nowhere/docker.sock", "--runtime process"}},
+		"no socket":       {"unix:///nowhere/docker.sock", "docker", 1, []string{"no Docker engine runs here", "/nowhere/docker.sock", "--runtime=process"}},
 		"another machine": {"tcp://192.0.2.1:2375", "docker", 1, []string{"one of this machine is needed"}},
 		"no such runtime": {d.engine.host(), "podman", 2, []string{`no runtime "podman"`}},
 	} {

@@ -257,7 +257,7 @@ func TestConnectRefuses(t *testing.T) {
 		"no socket":     {"unix:///nowhere/sock", "no Docker engine runs here", "DOCKER_HOST"},
 		"elsewhere":     {"tcp://192.0.2.1:2375", "may run elsewhere", "unix://"},
 		"users of own":  {"unix://" + remapped.socket, "userns-remap", "daemon.json"},
-		"not an engine": {"nonsense", "may run elsewhere", "--runtime process"},
+		"not an engine": {"nonsense", "may run elsewhere", "--runtime=process"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Connect(t.Context(), c.host)
@@ -280,7 +280,7 @@ func TestExplain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := explain("unix:///run/d.sock", c.err)
-			if !strings.Contains(e.Why, c.why) || !strings.Contains(e.Hint, c.next) || !strings.Contains(e.Hint, "--runtime process") {
+			if !strings.Contains(e.Why, c.why) || !strings.Contains(e.Hint, c.next) || !strings.Contains(e.Hint, "--runtime=process") {
 				t.Errorf("%q, next %q", e.Why, e.Hint)
 			}
 		})
